@@ -1,0 +1,375 @@
+package pool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Errors of an Engine.
+var (
+	ErrNoJob       = errors.New("no job yet: no template from any node")
+	ErrNoWorker    = errors.New("nobody is authorized on this session")
+	ErrExtranonces = errors.New("extranonce1 values of this epoch are used up: restart for a new epoch")
+)
+
+// EngineConfig says what an Engine makes jobs for.
+type EngineConfig struct {
+	PoolID       string
+	Chain        Chain
+	Scheme       SchemeID
+	Tag          string        // shown in the coinbase script
+	Epoch        uint64        // of the journal: makes this engine's work unlike any other's
+	RewardScript []byte        // output script that coinbases pay
+	FeePPM       uint32        // SOLO: the part of the coinbase that RewardScript gets
+	NTimeSlack   time.Duration // how far ntime may run ahead of the clock; 0 means ten minutes
+}
+
+// Engine makes jobs from templates, issues them to sessions and judges what comes back. It does no I/O.
+// It is safe for concurrent use, each Session under its own lock; submissions of different sessions
+// share no lock.
+type Engine struct {
+	// Static after construction.
+	cfg    EngineConfig
+	params *Params
+
+	extranonce1 atomic.Uint64 // last one given
+	now         atomic.Pointer[generation]
+	jobs        sync.Map // uint64 -> *Job: what may still be submitted for
+
+	mu          sync.Mutex // guards all below
+	lastJob     uint64
+	generations []*generation // oldest first; the last is now
+}
+
+// generation is the work made from one template.
+type generation struct {
+	base *Job     // SOLO work for a payee shares all of it but the coinbase and the id
+	solo sync.Map // AccountID -> *Job
+	ids  []uint64 // guarded by Engine.mu: jobs of this generation
+}
+
+const (
+	// maxGenerations bounds the templates held for one tip. At a refresh each 30 s it is over half an hour.
+	maxGenerations = 64
+	// maxSeen is how many accepted shares a session may have before its older jobs are retired.
+	maxSeen = 1 << 16
+	// maxIssued is how many issued jobs a session may submit for.
+	maxIssued = 256
+	// defaultNTimeSlack is how far ahead of the clock ntime may be rolled.
+	defaultNTimeSlack = 10 * time.Minute
+)
+
+// NewEngine checks the configuration with the largest coinbase it can lead to.
+func NewEngine(cfg EngineConfig) (*Engine, error) {
+	if cfg.NTimeSlack == 0 {
+		cfg.NTimeSlack = defaultNTimeSlack
+	}
+	e := &Engine{cfg: cfg, params: cfg.Chain.Params()}
+	worst := &Template{Height: 1<<31 - 1, CoinbaseValue: 1, WitnessCommitment: make([]byte, 38)}
+	spec := e.spec([]Output{{Script: cfg.RewardScript, Value: 1}})
+	spec.Aux = make([]byte, MaxAuxSize)
+	if _, _, err := cfg.Chain.Coinbase(worst, spec); err != nil {
+		return nil, fmt.Errorf("coinbase of pool %s with tag %q: %w", cfg.PoolID, cfg.Tag, err)
+	}
+	return e, nil
+}
+
+// Params are those of the engine's chain.
+func (e *Engine) Params() *Params { return e.params }
+
+// Current is the newest job, nil before the first template. In a SOLO pool it has no coinbase.
+func (e *Engine) Current() *Job {
+	if g := e.now.Load(); g != nil {
+		return g.base
+	}
+	return nil
+}
+
+// Job finds a job that may still be submitted for, or nil.
+func (e *Engine) Job(id uint64) *Job {
+	if j, ok := e.jobs.Load(id); ok {
+		return j.(*Job)
+	}
+	return nil
+}
+
+// SetTemplate makes the current job from t. Jobs of the same tip stay valid; those of the tip before it
+// are kept so that a late block is still recognised; older ones go.
+func (e *Engine) SetTemplate(t *Template, now time.Time) (*Job, error) {
+	target, err := TargetFromBits(t.Bits)
+	if err != nil {
+		return nil, fmt.Errorf("template of %s at height %d: %w", t.Node, t.Height, err)
+	}
+	txids := make([]Hash, len(t.Txs))
+	for i := range t.Txs {
+		txids[i] = t.Txs[i].ID
+	}
+	j := &Job{
+		Template: t, Scheme: e.cfg.Scheme, Branch: MerkleBranch(txids),
+		NetworkTarget: target, NetworkWork: target.Work(),
+		NetworkDifficulty: DifficultyOf(e.params.DiffOne, target), Created: now,
+	}
+	if e.cfg.Scheme != SchemeSOLO {
+		out := []Output{{Script: e.cfg.RewardScript, Value: t.CoinbaseValue}}
+		if j.Prefix, j.Suffix, err = e.cfg.Chain.Coinbase(t, e.spec(out)); err != nil {
+			return nil, fmt.Errorf("coinbase at height %d: %w", t.Height, err)
+		}
+	}
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	prev := e.now.Load()
+	j.Clean = prev == nil || prev.base.Template.PrevHash != t.PrevHash
+	g := &generation{base: j}
+	e.register(g, j)
+	e.generations = append(e.generations, g)
+	e.now.Store(g)
+	e.retire()
+	return j, nil
+}
+
+// register gives j its id. Caller holds mu.
+func (e *Engine) register(g *generation, j *Job) {
+	e.lastJob++
+	j.ID = e.lastJob
+	g.ids = append(g.ids, j.ID)
+	e.jobs.Store(j.ID, j)
+}
+
+// retire drops generations of tips before the last one, and the oldest when there are too many. Caller
+// holds mu.
+func (e *Engine) retire() {
+	gens := e.generations
+	tip := gens[len(gens)-1].base.Template.PrevHash
+	before := tip
+	for i := len(gens) - 1; i >= 0; i-- {
+		if p := gens[i].base.Template.PrevHash; p != tip {
+			before = p
+			break
+		}
+	}
+	keep := 0
+	for keep < len(gens)-1 {
+		p := gens[keep].base.Template.PrevHash
+		if (p == tip || p == before) && len(gens)-keep <= maxGenerations {
+			break
+		}
+		for _, id := range gens[keep].ids {
+			e.jobs.Delete(id)
+		}
+		keep++
+	}
+	e.generations = append([]*generation(nil), gens[keep:]...)
+}
+
+func (e *Engine) spec(out []Output) *CoinbaseSpec {
+	return &CoinbaseSpec{Tag: e.cfg.Tag, Epoch: e.cfg.Epoch, ExtranonceSize: ExtranonceSize, Outputs: out}
+}
+
+// NewSession starts the state of a connection.
+func (e *Engine) NewSession(l Limits) (*Session, error) {
+	n := e.extranonce1.Add(1)
+	if n > 1<<32-1 {
+		return nil, ErrExtranonces
+	}
+	var seed [16]byte
+	binary.BigEndian.PutUint64(seed[:], e.cfg.Epoch)
+	binary.BigEndian.PutUint64(seed[8:], n)
+	h := DoubleSHA256(seed[:]) // job ids of two sessions should not look alike
+	return &Session{
+		Version: SessionVersion, Extranonce1: uint32(n), Limits: l, Scheme: e.cfg.Scheme, Wanted: l.Start,
+		NextSalt: binary.BigEndian.Uint32(h[:]), Seen: make(map[[16]byte]uint32),
+	}, nil
+}
+
+// Issue gives the session the current job at its wanted difficulty, clamped and frozen. The salt stands
+// in the coinbase, so that a header belongs to this issue and no other.
+func (e *Engine) Issue(s *Session, now time.Time) (Issued, *Job, error) {
+	if len(s.Workers) == 0 {
+		return Issued{}, nil, ErrNoWorker
+	}
+	g := e.now.Load()
+	if g == nil {
+		return Issued{}, nil, ErrNoJob
+	}
+	j := g.base
+	if s.Scheme == SchemeSOLO {
+		var err error
+		if j, err = e.soloJob(g, &s.Workers[0]); err != nil {
+			return Issued{}, nil, err
+		}
+	}
+	is := Issued{Salt: s.NextSalt, JobID: j.ID}
+	s.NextSalt++
+	is.Difficulty = s.Limits.Clamp(s.Wanted, s.Minimum, j.NetworkDifficulty)
+	is.Clean = true
+	if n := len(s.Issued); n > 0 {
+		last := &s.Issued[n-1]
+		old := e.Job(last.JobID)
+		is.Clean = old == nil || old.Template.PrevHash != j.Template.PrevHash || len(s.Seen) >= maxSeen
+		if last.Difficulty == is.Difficulty {
+			is.Target, is.Work = last.Target, last.Work
+		}
+	}
+	if is.Work.IsZero() {
+		is.Target = is.Difficulty.Target(e.params.DiffOne)
+		is.Work = is.Target.Work()
+		s.Vardiff.Assigned(now)
+	}
+	e.forget(s, is.Clean)
+	s.Issued = append(s.Issued, is)
+	return is, j, nil
+}
+
+// forget drops issues whose job is retired, and with a full table of seen shares every issue; then
+// what was seen of them.
+func (e *Engine) forget(s *Session, clean bool) {
+	if !clean && len(s.Issued) < maxIssued {
+		return
+	}
+	kept := s.Issued[:0]
+	for i, is := range s.Issued {
+		if e.Job(is.JobID) != nil && len(s.Seen) < maxSeen && len(s.Issued)-i < maxIssued {
+			kept = append(kept, is)
+		}
+	}
+	s.Issued = kept
+	for h, salt := range s.Seen {
+		if s.issue(salt) == nil {
+			delete(s.Seen, h)
+		}
+	}
+}
+
+// soloJob is the generation's work whose coinbase pays w and the fee.
+func (e *Engine) soloJob(g *generation, w *Worker) (*Job, error) {
+	if j, ok := g.solo.Load(w.Account); ok {
+		return j.(*Job), nil
+	}
+	j := *g.base
+	j.Scheme, j.Payee = SchemeSOLO, w.Account
+	value := j.Template.CoinbaseValue
+	fee, err := value.MulPPM(e.cfg.FeePPM)
+	if err != nil {
+		return nil, err
+	}
+	out := []Output{{Script: w.Script, Value: value - fee}}
+	if fee > 0 {
+		out = append(out, Output{Script: e.cfg.RewardScript, Value: fee})
+	}
+	if j.Prefix, j.Suffix, err = e.cfg.Chain.Coinbase(j.Template, e.spec(out)); err != nil {
+		return nil, fmt.Errorf("coinbase for %s: %w", w.User, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if won, ok := g.solo.Load(w.Account); ok {
+		return won.(*Job), nil
+	}
+	e.register(g, &j)
+	g.solo.Store(w.Account, &j)
+	return &j, nil
+}
+
+// Submit judges a submission. The order is: what was issued, fields, hash; then block target, share
+// target, duplicate. A share's difficulty is the one issued with its job, whatever came later.
+func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
+	if sub.Worker < 0 || sub.Worker >= len(s.Workers) {
+		return Verdict{Reject: RejectUnauthorized}
+	}
+	is := s.issue(sub.Salt)
+	if is == nil {
+		return Verdict{Reject: RejectUnknownJob}
+	}
+	j := e.Job(is.JobID)
+	if j == nil {
+		return Verdict{Reject: RejectUnknownJob}
+	}
+	t := j.Template
+	latest := int64(t.CurTime) + int64((now.Sub(j.Created)+e.cfg.NTimeSlack)/time.Second)
+	if sub.NTime < t.MinTime || int64(sub.NTime) > latest {
+		return Verdict{Reject: RejectNTime}
+	}
+	version := t.Version
+	if sub.HasVersion {
+		if sub.VersionBits&^s.VersionMask != 0 {
+			return Verdict{Reject: RejectVersion}
+		}
+		version = t.Version&^s.VersionMask | sub.VersionBits
+	}
+
+	coinbase := j.AppendCoinbase(make([]byte, 0, 512), sub.Salt, s.Extranonce1, &sub.Extranonce2)
+	var header [80]byte
+	PutHeader(&header, version, t.PrevHash, MerkleRoot(DoubleSHA256(coinbase), j.Branch), sub.NTime, t.Bits, sub.Nonce)
+	id := e.cfg.Chain.BlockID(&header)
+	key := [16]byte(id[:16])
+	_, seen := s.Seen[key]
+	pow := id
+	if e.params.SeparatePow {
+		if seen {
+			return Verdict{Reject: RejectDuplicate}
+		}
+		pow = e.cfg.Chain.PowHash(&header)
+	}
+
+	v := Verdict{Hash: pow}
+	block := j.NetworkTarget.Meets(&pow)
+	stale := e.now.Load().base.Template.PrevHash != t.PrevHash
+	full := is.Target.Meets(&pow)
+	newest := &s.Issued[len(s.Issued)-1]
+	switch {
+	case seen:
+		v.Reject = RejectDuplicate
+		return v
+	case stale:
+		v.Reject = RejectStale
+		if block {
+			s.Seen[key] = sub.Salt // to be submitted once
+		}
+	case !full && !block && !newest.Target.Meets(&pow):
+		v.Reject = RejectLowDifficulty
+	default:
+		s.Seen[key] = sub.Salt
+		v.Renew = len(s.Seen) >= maxSeen
+	}
+	w := &s.Workers[sub.Worker]
+	v.Share = Share{
+		Time: now.UnixMilli(), Account: w.Account, Script: w.Script, Worker: w.Name, Scheme: j.Scheme,
+		Issued: is.Work, Bits: t.Bits, Job: j.ID, Hash: key,
+	}
+	if full {
+		v.Share.Credit = is.Work.Min(j.NetworkWork)
+	} else {
+		v.Share.Flags |= ShareEarly
+	}
+	if block {
+		v.Share.Flags |= ShareBlock
+		v.Candidate = e.candidate(j, &v.Share, &header, id, coinbase)
+	}
+	return v
+}
+
+// candidate assembles the block. A template that cannot be assembled is a bug of ours or of the node's;
+// the error is kept for the log in Err.
+func (e *Engine) candidate(j *Job, sh *Share, header *[80]byte, id Hash, coinbase []byte) *Candidate {
+	t := j.Template
+	c := &Candidate{
+		Pool: e.cfg.PoolID, Height: t.Height, Hash: id, PrevHash: t.PrevHash, Bits: t.Bits,
+		Value: t.CoinbaseValue, Time: sh.Time, Epoch: e.cfg.Epoch, Share: *sh,
+	}
+	c.Block, c.Err = e.cfg.Chain.Block(nil, t, header, coinbase)
+	return c
+}
+
+// issue finds the issued job with a salt, newest first, or nil.
+func (s *Session) issue(salt uint32) *Issued {
+	for i := len(s.Issued) - 1; i >= 0; i-- {
+		if s.Issued[i].Salt == salt {
+			return &s.Issued[i]
+		}
+	}
+	return nil
+}

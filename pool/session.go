@@ -1,0 +1,39 @@
+package pool
+
+// SessionVersion is the format of [Session]; it goes up with every change of meaning.
+const SessionVersion = 1
+
+// Session is all the pool knows about one miner's connection: a plain value that can be written down
+// and handed to another process. It is not safe for concurrent use; its connection's lock guards it.
+type Session struct {
+	Version     int
+	Extranonce1 uint32 // never reused within an epoch
+	Limits      Limits // of its listener
+	Scheme      SchemeID
+	Subscribed  bool
+	Agent       string
+	Workers     []Worker
+	VersionMask uint32     // bits that its submissions may roll
+	Minimum     Difficulty // asked for by the miner (minimum-difficulty), 0 when not
+	Wanted      Difficulty // what the next job is to be issued at, before clamping
+	Vardiff     Vardiff
+	NextSalt    uint32
+	Issued      []Issued            // jobs it may submit for, oldest first
+	Seen        map[[16]byte]uint32 // accepted header hashes and the salt of their issue
+}
+
+// Issued is a job as given to one session. Its difficulty never changes.
+type Issued struct {
+	Salt       uint32
+	JobID      uint64
+	Difficulty Difficulty
+	Target     Target
+	Work       Work // expected hashes of Target
+	Clean      bool // the session must drop the jobs it had before
+}
+
+// Limits are a listener's difficulty rules.
+type Limits struct {
+	Start, Min, Max Difficulty
+	SharesPerMinute float64 // vardiff's aim
+}

@@ -1,0 +1,91 @@
+package pool
+
+import "time"
+
+// Report is an edge's statistics over one interval. It is lossy and never touches money.
+type Report struct {
+	Edge              string         `json:"edge"`
+	Time              int64          `json:"time"`     // Unix milliseconds, end of the interval
+	Interval          int64          `json:"interval"` // milliseconds covered
+	Sessions          int            `json:"sessions"`
+	Height            int64          `json:"height"`   // of the job in hand, 0 when there is none
+	JobTime           int64          `json:"job_time"` // Unix milliseconds when the job in hand was made
+	NetworkDifficulty float64        `json:"network_difficulty"`
+	NetworkWork       string         `json:"network_work"` // decimal
+	Backlog           uint64         `json:"backlog"`      // journalled shares that Redis does not have yet
+	JournalOK         bool           `json:"journal_ok"`
+	JournalError      string         `json:"journal_error,omitempty"`
+	Workers           []WorkerReport `json:"workers"`
+	Nodes             []NodeReport   `json:"nodes"`
+}
+
+// WorkerReport is one worker's part of a Report.
+type WorkerReport struct {
+	Account    AccountID         `json:"account"`
+	Address    string            `json:"address"`
+	Worker     string            `json:"worker"`
+	Agent      string            `json:"agent"`
+	Accepted   uint64            `json:"accepted"`
+	Rejected   map[string]uint64 `json:"rejected,omitempty"` // by Reject's name
+	Work       float64           `json:"work"`               // issued work of accepted shares, expected hashes
+	Difficulty float64           `json:"difficulty"`         // assigned last
+	LastShare  int64             `json:"last_share"`         // Unix milliseconds, 0 when none
+	BestShare  float64           `json:"best_share"`         // highest difficulty of a share
+	Sessions   int               `json:"sessions"`
+}
+
+// NodeReport is the state of one full node.
+type NodeReport struct {
+	Name   string    `json:"name"`
+	Up     bool      `json:"up"`
+	Height int64     `json:"height"`
+	Error  string    `json:"error,omitempty"`
+	Since  time.Time `json:"since"` // of the present state
+}
+
+// PoolView is what pages and the API show of one pool.
+type PoolView struct {
+	Hashrate          float64 // hashes per second over the last ten minutes
+	Miners            int     // accounts with a share in the last ten minutes
+	Workers           int     // workers likewise
+	Sessions          int     // connections now
+	Height            int64   // of the job in hand
+	NetworkDifficulty float64
+	NetworkWork       string // expected hashes per block, decimal
+	JobTime           int64  // Unix milliseconds
+	Backlog           uint64
+	JournalError      string
+	Accepted          uint64 // shares in the last 24 h
+	Rejected          map[string]uint64
+	History           []HistoryPoint // a day, one point a minute, oldest first
+	Nodes             []NodeReport
+	Reported          int64 // Unix milliseconds of the newest edge report, 0 when none
+}
+
+// HistoryPoint is one bucket of a chart.
+type HistoryPoint struct {
+	Time     int64   `json:"time"`     // Unix seconds, start of the bucket
+	Hashrate float64 `json:"hashrate"` // hashes per second
+	Workers  int     `json:"workers"`
+}
+
+// AccountView is what pages and the API show of one account.
+type AccountView struct {
+	Account  AccountID
+	Address  string
+	Hashrate float64 // hashes per second over the last ten minutes
+	Workers  []WorkerView
+	History  []HistoryPoint // a day, one point per ten minutes, oldest first
+}
+
+// WorkerView is one worker of an account.
+type WorkerView struct {
+	Name       string
+	Agent      string
+	Hashrate   float64 // hashes per second over the last ten minutes
+	Difficulty float64
+	LastShare  int64 // Unix milliseconds
+	BestShare  float64
+	Accepted   uint64 // in the last 24 h
+	Rejected   map[string]uint64
+}
