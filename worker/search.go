@@ -1,0 +1,246 @@
+package worker
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/adit-pool/adit/kernels"
+)
+
+const (
+	nonces    = 1 << 32 // in one header
+	maxBatch  = 1 << 28 // hashes between two looks at the clock
+	maxFinds  = 16      // nonces found in a batch before they are handed over
+	batchTime = 40 * time.Millisecond
+)
+
+// search runs the kernel on the current work, in threads that share one cursor:
+// each batch of nonces is handed out once.
+type search struct {
+	kernel kernels.Kernel
+	limit  *Limit
+	stats  *Stats
+
+	current atomic.Pointer[work] // never nil
+	found   chan find            // unbuffered, never closed: a full pool slows the threads
+
+	// extranonce2 counts on over jobs and connections, so that a job the pool
+	// sends twice is not searched twice.
+	extranonce2 atomic.Uint64
+}
+
+// era is the life of a set of jobs: it ends with a clean job, a new extranonce1
+// or the connection. What is found after its end is dropped.
+type era struct{ over chan struct{} }
+
+func newEra() *era { return &era{over: make(chan struct{})} }
+
+// work is a job as it is being searched, and the cursor of that search.
+type work struct {
+	// Static after construction; job is nil in idle work.
+	job        *job
+	era        *era
+	extranonce extranonce
+	target     [32]byte // big-endian
+	difficulty string   // as the pool wrote it
+	mask       uint32   // of the version, 0 = not rolled
+	received   time.Time
+	done       chan struct{} // closed when other work takes its place
+
+	// Guarded by mu. The dimensions, innermost first: nonce, version bits,
+	// extranonce2, ntime.
+	mu        sync.Mutex
+	begun     bool
+	nonce     uint64 // next one, up to nonces
+	version   uint64 // index into the 2^k values of the mask
+	first     uint64 // the value of search.extranonce2 that this ntime began with
+	batch     batch  // of the header being searched
+	exhausted bool   // nothing left at this ntime
+}
+
+// batch is a range of nonces of one header, whose nonce bytes are not set.
+type batch struct {
+	header      [80]byte
+	nonce       uint32
+	count       uint64
+	extranonce2 []byte // not to be written to
+	ntime       uint32
+}
+
+// find is a batch's header with a nonce that meets the target.
+type find struct {
+	work  *work
+	batch batch
+	nonce uint32
+}
+
+func newSearch(kernel kernels.Kernel, limit *Limit, stats *Stats) *search {
+	s := &search{kernel: kernel, limit: limit, stats: stats, found: make(chan find)}
+	s.current.Store(&work{done: make(chan struct{})})
+	return s
+}
+
+// set gives the threads other work; one goroutine calls it.
+func (s *search) set(w *work) {
+	w.done = make(chan struct{})
+	close(s.current.Swap(w).done)
+}
+
+// idle takes all work away.
+func (s *search) idle() { s.set(&work{}) }
+
+// run is one thread. It returns when ctx ends.
+func (s *search) run(ctx context.Context) {
+	most := uint64(1)
+	for ctx.Err() == nil {
+		w := s.current.Load()
+		if w.job == nil {
+			select {
+			case <-w.done:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		// The turn is waited for first and the work looked up after it, so that
+		// even at one hash a second a hash is always of the newest job.
+		n := s.limit.take(ctx, most)
+		if w = s.current.Load(); n == 0 || w.job == nil {
+			continue
+		}
+		b, ok := w.next(n, &s.extranonce2)
+		if !ok { // until ntime may advance
+			wait(ctx, time.Second, w.done)
+			continue
+		}
+		begin := time.Now()
+		s.scan(ctx, w, b)
+		switch took := time.Since(begin); {
+		case took > 2*batchTime:
+			most = max(most/2, 1)
+		case took < batchTime/2 && b.count == most:
+			most = min(most*2, maxBatch)
+		}
+	}
+}
+
+// scan searches b and hands over what it finds, unless w's era ends first.
+func (s *search) scan(ctx context.Context, w *work, b batch) {
+	finds := make([]uint32, 0, maxFinds)
+	for b.count > 0 {
+		finds = finds[:0]
+		hashes := s.kernel.Scan(&b.header, b.nonce, b.count, &w.target, func(nonce uint32) bool {
+			finds = append(finds, nonce)
+			return len(finds) < maxFinds
+		})
+		s.stats.addHashes(hashes)
+		for _, nonce := range finds {
+			select {
+			case s.found <- find{w, b, nonce}:
+			case <-w.era.over:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+		if s.current.Load() != w {
+			return
+		}
+		b.nonce += uint32(hashes)
+		b.count -= hashes
+	}
+}
+
+// next hands out up to n nonces that were never handed out before. counter gives
+// values of extranonce2. ok is false when all is searched for the seconds that
+// have passed since the job came.
+func (w *work) next(n uint64, counter *atomic.Uint64) (b batch, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.begun {
+		w.begun = true
+		w.batch.ntime = w.job.ntime
+		w.first = counter.Add(1) - 1
+		w.setExtranonce2(w.first)
+	} else if w.nonce == nonces && !w.advance(counter) {
+		return batch{}, false
+	}
+	b = w.batch
+	b.nonce = uint32(w.nonce)
+	b.count = min(n, nonces-w.nonce)
+	w.nonce += b.count
+	return b, true
+}
+
+// advance goes on to the next header: version bits, then extranonce2, then ntime.
+func (w *work) advance(counter *atomic.Uint64) bool {
+	if !w.exhausted && w.version+1 < 1<<bits.OnesCount32(w.mask) {
+		w.version++
+		w.setVersion()
+		return true
+	}
+	if !w.exhausted {
+		value := counter.Add(1) - 1
+		if size := w.extranonce.twoSize; size >= 8 || value-w.first < 1<<(8*size) {
+			w.setExtranonce2(value)
+			return true
+		}
+		w.exhausted = true
+	}
+	// No time that the pool's clock has not reached: its ntime and what has
+	// passed since.
+	now := uint64(w.job.ntime) + uint64(time.Since(w.received)/time.Second)
+	if now <= uint64(w.batch.ntime) || now > math.MaxUint32 {
+		return false
+	}
+	w.exhausted = false
+	w.batch.ntime = uint32(now)
+	w.first = counter.Add(1) - 1
+	w.setExtranonce2(w.first)
+	return true
+}
+
+// setExtranonce2 begins a new coinbase; its low bytes are value, big-endian.
+func (w *work) setExtranonce2(value uint64) {
+	size := w.extranonce.twoSize
+	wide := make([]byte, max(size, 8))
+	binary.BigEndian.PutUint64(wide[len(wide)-8:], value)
+	w.batch.extranonce2 = wide[len(wide)-size:]
+	root := w.job.merkleRoot(w.extranonce.one, w.batch.extranonce2)
+	w.batch.header = w.job.header(w.job.version, root, w.batch.ntime, 0)
+	w.version = 0
+	w.setVersion()
+}
+
+// setVersion writes the version with the index spread over the bits of mask.
+func (w *work) setVersion() {
+	w.nonce = 0
+	version := rolled(w.job.version, w.mask, spread(w.version, w.mask))
+	binary.LittleEndian.PutUint32(w.batch.header[:], version)
+}
+
+// spread puts the low bits of index, lowest first, where mask has ones.
+func spread(index uint64, mask uint32) (out uint32) {
+	for ; mask != 0; mask &= mask - 1 {
+		if index&1 != 0 {
+			out |= mask & -mask
+		}
+		index >>= 1
+	}
+	return out
+}
+
+// wait sleeps for d, or until ctx or done ends.
+func wait(ctx context.Context, d time.Duration, done <-chan struct{}) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-done:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,140 @@
+package worker
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func sampleWork(twoSize int, mask uint32) *work {
+	return &work{
+		job:        &job{id: "1", coinb1: []byte{1}, coinb2: []byte{2}, version: 0x20000000, ntime: 1000},
+		extranonce: extranonce{one: []byte{9}, twoSize: twoSize},
+		mask:       mask, received: time.Now(), era: newEra(), done: make(chan struct{}),
+	}
+}
+
+// Several threads drain a small space at once: every (extranonce2, ntime,
+// version) header is handed out with all its nonces, and none twice.
+func TestCursorHandsOutEachNonceOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const mask = 1<<13 | 1<<20 | 1<<28
+		w := sampleWork(1, mask)
+		var counter atomic.Uint64
+		counter.Store(1<<40 + 200) // wraps within the job
+		type header struct {
+			extranonce2    byte
+			ntime, version uint32
+		}
+		var mu sync.Mutex
+		nonceSum := map[header]uint64{}
+		seen := map[header]map[uint32]bool{}
+		drain := func() {
+			for size := uint64(1 << 29); ; size = size*3/2%(1<<31) + 1<<28 {
+				b, ok := w.next(size, &counter)
+				if !ok {
+					return
+				}
+				h := header{b.extranonce2[0], b.ntime, binary.LittleEndian.Uint32(b.header[:])}
+				mu.Lock()
+				if seen[h] == nil {
+					seen[h] = map[uint32]bool{}
+				}
+				if seen[h][b.nonce] || uint64(b.nonce)+b.count > nonces {
+					t.Errorf("%+v: nonces %d+%d again or past the end", h, b.nonce, b.count)
+				}
+				seen[h][b.nonce] = true
+				nonceSum[h] += b.count
+				mu.Unlock()
+				if root := w.job.merkleRoot([]byte{9}, b.extranonce2); [32]byte(b.header[36:68]) != root ||
+					binary.LittleEndian.Uint32(b.header[68:]) != b.ntime {
+					t.Errorf("%+v: header %x does not hold its extranonce2 and ntime", h, b.header)
+				}
+			}
+		}
+		together := func() {
+			var wait sync.WaitGroup
+			for range 3 {
+				wait.Go(drain)
+			}
+			wait.Wait()
+		}
+		together()
+		perSecond := 256 << bits.OnesCount32(mask)
+		if len(nonceSum) != perSecond {
+			t.Fatalf("%d headers in the first second, want %d", len(nonceSum), perSecond)
+		}
+		// The clock has not moved: nothing more. Two seconds on, one more pass.
+		together()
+		time.Sleep(2500 * time.Millisecond)
+		together()
+		if len(nonceSum) != 2*perSecond {
+			t.Fatalf("%d headers after the clock moved, want %d", len(nonceSum), 2*perSecond)
+		}
+		for h, sum := range nonceSum {
+			if sum != nonces {
+				t.Errorf("%+v: %d nonces", h, sum)
+			}
+			if h.ntime != 1000 && h.ntime != 1002 {
+				t.Errorf("%+v: ntime is neither the job's nor that plus the two seconds passed", h)
+			}
+			if h.version&^uint32(mask) != 0x20000000 {
+				t.Errorf("%+v: version rolled outside the mask", h)
+			}
+		}
+	})
+}
+
+func TestCursorStopsAtTheEndOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := sampleWork(1, 0)
+		w.job.ntime = 0xffffffff
+		var counter atomic.Uint64
+		for range 256 {
+			if _, ok := w.next(nonces, &counter); !ok {
+				t.Fatal("the job's own second ended early")
+			}
+		}
+		time.Sleep(5 * time.Second)
+		if b, ok := w.next(1, &counter); ok {
+			t.Errorf("ntime wrapped round to %d", b.ntime)
+		}
+	})
+}
+
+// Extranonce2 goes on over jobs, so that a repeated job is not searched twice,
+// and fills its size from the right.
+func TestExtranonce2CountsOnOverJobs(t *testing.T) {
+	var counter atomic.Uint64
+	f := func(size int, want string) {
+		t.Helper()
+		b, ok := sampleWork(size, 0).next(1, &counter)
+		if !ok || string(b.extranonce2) != want {
+			t.Errorf("size %d: extranonce2 %x, want %x", size, b.extranonce2, want)
+		}
+	}
+	f(4, "\x00\x00\x00\x00")
+	f(4, "\x00\x00\x00\x01")
+	counter.Store(0x0102030405060708)
+	f(8, "\x01\x02\x03\x04\x05\x06\x07\x08")
+	f(2, "\x07\x09")
+	f(10, "\x00\x00\x01\x02\x03\x04\x05\x06\x07\x0a")
+}
+
+func TestSpread(t *testing.T) {
+	f := func(index uint64, mask, want uint32) {
+		t.Helper()
+		if got := spread(index, mask); got != want {
+			t.Errorf("spread(%b, %x) = %x, want %x", index, mask, got, want)
+		}
+	}
+	f(0, 0x1fffe000, 0)
+	f(1, 0x1fffe000, 0x2000)
+	f(0xffff, 0x1fffe000, 0x1fffe000)
+	f(5, 0x80000101, 0x80000001)
+	f(7, 0, 0)
+}
