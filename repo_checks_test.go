@@ -76,9 +76,6 @@ func in(pkg string, patterns []string) bool {
 		if tree, ok := strings.CutSuffix(p, "/..."); ok {
 			return pkg == tree || strings.HasPrefix(pkg, tree+"/")
 		}
-		if area, ok := strings.CutSuffix(p, "/*"); ok {
-			return path.Dir(pkg) == area
-		}
 		return pkg == p
 	})
 }

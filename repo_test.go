@@ -16,10 +16,10 @@ const (
 	fileAim   = 400
 )
 
-// imports says who may import whom, first match first. "x/*" is every package
-// right below x, "x/..." is x and all below it, "..." is all. Beyond the table a
-// package may import its parent folder, an "all" its siblings, and a package
-// whose name ends in "test" what test files may: anything but cmd.
+// imports says who may import whom, first match first. "x/..." is x and all
+// below it, "..." is all. Beyond the table a package may import its parent
+// folder, an "all" its siblings, and a package whose name ends in "test" what
+// test files may: anything but cmd.
 var imports = []importRule{
 	{"cmd/...", []string{"..."}, "main wires everything and nothing imports it"},
 	{"bench/...", []string{"..."}, "load generators drive every part"},
