@@ -23,6 +23,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// request is what a node reads of a call.
+type request struct {
+	Version string `json:"jsonrpc"`
+	ID      uint64 `json:"id"`
+	Method  string `json:"method"`
+	Params  []any  `json:"params"`
+}
+
 // node starts a server that answers every call with status and body; %d in body
 // becomes the call's id.
 func node(t *testing.T, status int, body string) *Client {
@@ -54,13 +62,13 @@ func TestCall(t *testing.T) {
 			t.Errorf("%s by %q %q", r.Method, user, password)
 		}
 		body, _ := io.ReadAll(r.Body)
-		if want := `{"jsonrpc":"1.0","id":1,"method":"getblockhash","params":[12]}`; string(body) != want {
+		if want := `{"jsonrpc":"1.0","id":1,"method":"getblockhash","params":[12,"00ff",{"a":["b\"c"]}]}`; string(body) != want {
 			t.Errorf("sent %s\nwant %s", body, want)
 		}
 		io.WriteString(w, `{"result":"00ab","error":null,"id":1}`+"\n")
 	})
 	var hash string
-	if err := c.Call(t.Context(), "getblockhash", &hash, 12); err != nil || hash != "00ab" {
+	if err := c.Call(t.Context(), "getblockhash", &hash, 12, Hex("00ff"), map[string]any{"a": []string{`b"c`}}); err != nil || hash != "00ab" {
 		t.Fatalf("%q %v", hash, err)
 	}
 }
@@ -310,5 +318,24 @@ func TestKeepAlive(t *testing.T) {
 	remotes.Range(func(any, any) bool { n++; return true })
 	if n != 1 {
 		t.Errorf("%d connections for 5 calls", n)
+	}
+}
+
+func TestParametersThatCannotBeSent(t *testing.T) {
+	c := serve(t, Options{}, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
+	if err := c.Call(t.Context(), "uptime", nil, func() {}); err == nil {
+		t.Error("a function was sent")
+	}
+}
+
+// BenchmarkEncodeBlock builds the call that hands a block of 2 MB to a node.
+func BenchmarkEncodeBlock(b *testing.B) {
+	block := Hex(strings.Repeat("ab", 2<<20))
+	b.SetBytes(int64(len(block)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := encode(1, "submitblock", []any{block}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
