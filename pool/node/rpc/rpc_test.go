@@ -23,14 +23,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// request is what a node reads of a call.
-type request struct {
-	Version string `json:"jsonrpc"`
-	ID      uint64 `json:"id"`
-	Method  string `json:"method"`
-	Params  []any  `json:"params"`
-}
-
 // node starts a server that answers every call with status and body; %d in body
 // becomes the call's id.
 func node(t *testing.T, status int, body string) *Client {
@@ -68,7 +60,7 @@ func TestCall(t *testing.T) {
 		io.WriteString(w, `{"result":"00ab","error":null,"id":1}`+"\n")
 	})
 	var hash string
-	if err := c.Call(t.Context(), "getblockhash", &hash, 12, Hex("00ff"), map[string]any{"a": []string{`b"c`}}); err != nil || hash != "00ab" {
+	if err := c.Call(t.Context(), "getblockhash", &hash, 12, "00ff", map[string]any{"a": []string{`b"c`}}); err != nil || hash != "00ab" {
 		t.Fatalf("%q %v", hash, err)
 	}
 }
@@ -325,17 +317,5 @@ func TestParametersThatCannotBeSent(t *testing.T) {
 	c := serve(t, Options{}, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	if err := c.Call(t.Context(), "uptime", nil, func() {}); err == nil {
 		t.Error("a function was sent")
-	}
-}
-
-// BenchmarkEncodeBlock builds the call that hands a block of 2 MB to a node.
-func BenchmarkEncodeBlock(b *testing.B) {
-	block := Hex(strings.Repeat("ab", 2<<20))
-	b.SetBytes(int64(len(block)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := encode(1, "submitblock", []any{block}); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
