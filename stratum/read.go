@@ -1,0 +1,148 @@
+package stratum
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// readBuffer is the first size of a connection's read buffer; most messages fit.
+const readBuffer = 1024
+
+// read hands whole messages to the dialect until the connection ends or may be read no longer.
+func (c *Conn) read() Close {
+	o := &c.srv.opts
+	var (
+		buf   = make([]byte, readBuffer)
+		n     int // bytes in buf
+		ready bool
+		last  = c.opened // when the last message was whole
+		begun time.Time  // when the unfinished message in buf began
+	)
+	for {
+		used := 0
+		for {
+			size := o.Dialect.Frame(buf[used:n])
+			if size == 0 {
+				break
+			}
+			if size > o.Dialect.Limit(ready) {
+				return CloseLongLine
+			}
+			if why := c.await(); why != CloseNone {
+				return why
+			}
+			var why Close
+			if ready, why = c.handle(buf[used : used+size]); why != CloseNone {
+				return why
+			}
+			used += size
+			last, begun = c.now, time.Time{}
+		}
+		n = copy(buf, buf[used:n])
+		limit := o.Dialect.Limit(ready)
+		switch {
+		case n >= limit:
+			return CloseLongLine
+		case n == len(buf):
+			buf = append(buf, make([]byte, min(len(buf), limit-len(buf)))...)
+		case n == 0 && len(buf) > readBuffer:
+			buf = make([]byte, readBuffer)
+		}
+
+		deadline, late := last.Add(o.Idle), CloseIdle
+		if !ready {
+			deadline, late = c.opened.Add(o.Handshake), CloseHandshake
+		}
+		if n > 0 {
+			if begun.IsZero() {
+				begun = time.Now()
+			}
+			if d := begun.Add(o.Line); d.Before(deadline) {
+				deadline, late = d, CloseSlowLine
+			}
+		}
+		c.nc.SetReadDeadline(deadline)
+		if c.stopping() { // after the deadline is set: drain's own may have been replaced by it
+			return CloseDrain
+		}
+		k, err := c.nc.Read(buf[n:])
+		n += k
+		if k > 0 || err == nil {
+			continue
+		}
+		var timeout net.Error
+		switch {
+		case c.stopping():
+			return CloseDrain
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+			return late
+		}
+		return ClosePeer
+	}
+}
+
+// await lets the connection's rate and its unread replies slow it down: a peer is read no faster than it
+// may ask and than it listens.
+func (c *Conn) await() Close {
+	if wait := c.bucket.take(time.Now()); wait > 0 {
+		c.srv.counters.throttled.Add(1)
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-c.stop:
+			return CloseDrain
+		case <-c.broken:
+			return ClosePeer
+		}
+	}
+	for {
+		c.mu.Lock()
+		full := len(c.out.buf) > outboxLimit
+		c.mu.Unlock()
+		if !full {
+			return CloseNone
+		}
+		select {
+		case <-c.room:
+		case <-c.stop:
+			return CloseDrain
+		case <-c.broken:
+			return ClosePeer
+		}
+	}
+}
+
+// handle gives one message to the dialect.
+func (c *Conn) handle(msg []byte) (ready bool, why Close) {
+	s := c.srv
+	s.counters.messages.Add(1)
+	c.mu.Lock()
+	c.now, c.accepted = time.Now(), false
+	out, outcome := s.opts.Dialect.Message(c, c.out.buf, msg)
+	c.out.put(out)
+	if c.after == afterReplies {
+		c.after = c.out.mark()
+	}
+	ready, accepted := c.ready(), c.accepted
+	if c.reason != CloseNone {
+		why = c.reason
+	}
+	c.mu.Unlock()
+	c.poke()
+	switch {
+	case outcome == Malformed:
+		s.counters.malformed.Add(1)
+		if c.strikes++; c.strikes >= s.opts.Strikes {
+			return ready, CloseMalformed
+		}
+	case outcome == Hangup && why == CloseNone:
+		s.counters.malformed.Add(1)
+		why = CloseMalformed
+	case accepted:
+		c.strikes = 0
+	}
+	return ready, why
+}

@@ -1,0 +1,237 @@
+// Package stratum is the server that miners connect to: it accepts, limits and drains connections, keeps
+// each one's session, gives out jobs when there are new ones and holds back the answer to an accepted
+// share until the share is durable. What the bytes mean is a [Dialect]'s matter, what a share is worth is
+// the [Pool]'s.
+//
+// Life of a connection: accepted and counted; one goroutine reads whole messages and hands them to the
+// dialect, one writes. Replies leave in the order of their requests. The reply to an accepted share waits
+// for its commit and those behind it wait with it; a new job overtakes waiting replies, but never the
+// reply to the request that brought it (subscribe, authorize, a suggested difficulty). A job is issued at
+// the moment it is written, so that a slow reader has at most one on its way and always gets the newest.
+package stratum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/rs/zerolog"
+)
+
+// Options configure a Server. A zero field means its default.
+type Options struct {
+	Pool        Pool
+	Dialect     Dialect
+	Limits      pool.Limits
+	VersionMask uint32 // bits that submissions may roll; default 1fffe000 (BIP320)
+
+	MaxConns  int           // default 18000
+	MaxPerIP  int           // of one IPv4 address or IPv6 /64; default 8192
+	MaxUsers  int           // authorized on one connection; default 2048
+	Handshake time.Duration // from accept until subscribed and authorized; default 30 s
+	Line      time.Duration // from a message's first byte to its last; default 30 s
+	Idle      time.Duration // between messages; default 10 min
+	Write     time.Duration // for one write, and for what is left to say at the end; default 10 s
+	Rate      float64       // messages a second of one connection, beyond which it is read more slowly; default 500
+	Burst     int           // messages that may come at once; default 1000
+	Strikes   int           // unreadable messages in a row of no accepted share, then it is dropped; default 16
+
+	Log zerolog.Logger
+}
+
+// DefaultVersionMask is BIP320's: bits 13 to 28.
+const DefaultVersionMask = 0x1fffe000
+
+// vardiffInterval is how often every session is asked whether its difficulty still fits.
+const vardiffInterval = 10 * time.Second
+
+func (o *Options) setDefaults() {
+	defaultTo(&o.VersionMask, DefaultVersionMask)
+	defaultTo(&o.MaxConns, 18000)
+	defaultTo(&o.MaxPerIP, 8192)
+	defaultTo(&o.MaxUsers, 2048)
+	defaultTo(&o.Handshake, 30*time.Second)
+	defaultTo(&o.Line, 30*time.Second)
+	defaultTo(&o.Idle, 10*time.Minute)
+	defaultTo(&o.Write, 10*time.Second)
+	defaultTo(&o.Rate, 500)
+	defaultTo(&o.Burst, 1000)
+	defaultTo(&o.Strikes, 16)
+}
+
+func defaultTo[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Server serves one listener.
+type Server struct {
+	// Static after construction.
+	opts    Options
+	log     zerolog.Logger
+	buffers sync.Pool // *[]byte, what writers borrow
+
+	counters counters
+	wg       sync.WaitGroup // every connection's goroutines
+
+	mu    sync.Mutex // guards all below
+	conns map[*Conn]struct{}
+	perIP map[netip.Addr]int
+}
+
+// New checks the options and returns a server that does nothing until Serve.
+func New(o Options) (*Server, error) {
+	switch l := o.Limits; {
+	case o.Pool == nil || o.Dialect == nil:
+		return nil, errors.New("stratum server needs a pool and a dialect")
+	case !(l.Min > 0) || l.Max < l.Min || l.Start < l.Min || l.Start > l.Max:
+		return nil, fmt.Errorf("difficulties must be 0 < min <= start <= max, not min %v, start %v, max %v", l.Min, l.Start, l.Max)
+	}
+	o.setDefaults()
+	s := &Server{opts: o, log: o.Log, conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{}}
+	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
+	return s, nil
+}
+
+// Serve accepts connections until ctx ends. Then it closes ln, reads no more from anyone, writes the
+// replies that are due, closes every connection and returns when all goroutines have ended. The error is
+// that of a listener that failed, nil after an ordered end. It may be called once.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var own sync.WaitGroup
+	own.Go(func() {
+		<-ctx.Done()
+		ln.Close()
+	})
+	own.Go(func() { s.feed(ctx) })
+	err := s.accept(ctx, ln)
+	cancel()
+	own.Wait()
+
+	s.mu.Lock()
+	for c := range s.conns {
+		c.drain()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	return err
+}
+
+// accept runs the accept loop until the listener is closed or fails for good.
+func (s *Server) accept(ctx context.Context, ln net.Listener) error {
+	var pause time.Duration
+	for {
+		nc, err := ln.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+			}
+			// Out of files or memory: those connected are served, others wait in the kernel's queue.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Warn().Err(err).Dur("pause", pause).Msg("accept failed")
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		pause = 0
+		s.admit(nc)
+	}
+}
+
+// admit registers a connection and starts it, or closes it when a cap is reached.
+func (s *Server) admit(nc net.Conn) {
+	ip := origin(nc.RemoteAddr())
+	c := newConn(s, nc, ip)
+	s.mu.Lock()
+	refused := CloseNone
+	switch {
+	case len(s.conns) >= s.opts.MaxConns:
+		refused = CloseFull
+	case ip.IsValid() && s.perIP[ip] >= s.opts.MaxPerIP:
+		refused = ClosePerIP
+	default:
+		s.conns[c] = struct{}{}
+		if ip.IsValid() {
+			s.perIP[ip]++
+		}
+		s.wg.Add(1)
+	}
+	s.mu.Unlock()
+	s.counters.accepted.Add(1)
+	if refused != CloseNone {
+		s.counters.closed[refused].Add(1)
+		nc.Close()
+		return
+	}
+	go func() {
+		defer s.wg.Done()
+		c.run()
+		s.mu.Lock()
+		delete(s.conns, c)
+		if ip.IsValid() {
+			if s.perIP[ip]--; s.perIP[ip] == 0 {
+				delete(s.perIP, ip)
+			}
+		}
+		s.mu.Unlock()
+	}()
+}
+
+// feed wakes every connection for a new job, and looks at difficulties by a timer so that a silent miner's
+// is lowered.
+func (s *Server) feed(ctx context.Context) {
+	tick := time.NewTicker(vardiffInterval)
+	defer tick.Stop()
+	for {
+		changed := s.opts.Pool.JobChanged()
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			s.each(func(c *Conn) { c.offer() })
+		case now := <-tick.C:
+			s.each(func(c *Conn) { c.review(now) })
+		}
+	}
+}
+
+func (s *Server) each(f func(*Conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		f(c)
+	}
+}
+
+// origin is what a connection is counted under: an IPv4 address, or the /64 of an IPv6 one.
+func origin(a net.Addr) netip.Addr {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	ip := t.AddrPort().Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		p, err := ip.Prefix(64)
+		if err != nil {
+			return netip.Addr{}
+		}
+		return p.Addr()
+	}
+	return ip
+}

@@ -1,0 +1,87 @@
+package stratum
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/adit-pool/adit/pool"
+)
+
+// write sends replies and jobs until the reader has ended and nothing is left to say, or the peer does
+// not take what it is sent.
+func (c *Conn) write() {
+	defer close(c.broken)
+	s := c.srv
+	var end <-chan time.Time // when to give up on replies that are still held
+	for {
+		buf := s.buffers.Get().(*[]byte)
+		out, wait, done := c.next((*buf)[:0])
+		var err error
+		if len(out) > 0 {
+			c.nc.SetWriteDeadline(time.Now().Add(s.opts.Write))
+			_, err = c.nc.Write(out)
+		}
+		wrote := len(out) > 0
+		*buf = out
+		s.buffers.Put(buf)
+		if err != nil {
+			reason := ClosePeer
+			var timeout net.Error
+			if errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
+				reason = CloseSlowReader
+			}
+			c.end(reason)
+			c.nc.Close() // ends the reader
+			return
+		}
+		if wrote {
+			select {
+			case c.room <- struct{}{}:
+			default:
+			}
+			continue
+		}
+		if done {
+			if wait == nil {
+				return
+			}
+			if end == nil {
+				t := time.NewTimer(s.opts.Write)
+				defer t.Stop()
+				end = t.C
+			}
+		}
+		select {
+		case <-c.wake:
+		case <-wait:
+		case <-end:
+			return
+		}
+	}
+}
+
+// next appends what may be sent now: replies up to the first that is still held, then a job if one is due.
+// wait is the held reply's commit; done means that the reader has ended.
+func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dst, wait = c.out.take(dst)
+	if c.readDone || !c.ready() || !c.out.passed(c.after) {
+		return dst, wait, c.readDone
+	}
+	if !c.offered.Swap(false) && !c.renew {
+		return dst, wait, false
+	}
+	c.renew = false
+	is, job, err := c.srv.opts.Pool.Issue(c.session, time.Now())
+	if err != nil {
+		if !errors.Is(err, pool.ErrNoJob) { // with no job yet, the first one is offered to all
+			c.srv.log.Warn().Err(err).Str("remote", c.nc.RemoteAddr().String()).Msg("job not issued")
+		}
+		return dst, wait, false
+	}
+	c.srv.counters.jobs.Add(1)
+	return c.srv.opts.Dialect.AppendJob(c, dst, is, job), wait, false
+}
