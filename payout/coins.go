@@ -1,0 +1,163 @@
+package payout
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/btcsuite/btcd/wire"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// coin is an output that the ledger has as the pool's.
+type coin struct {
+	Input
+	script []byte
+}
+
+// coins are the pool's coins as the ledger has them: what booked batches made and what mature blocks
+// paid, less what booked batches spent.
+type coins struct {
+	baton *coin  // nil before the first payout
+	rest  []coin // change first, then coinbases, oldest first
+}
+
+// coins folds batches and blocks. With free set, what an open batch has locked is left out.
+func (f *fold) coins(free bool) (coins, error) {
+	var c coins
+	spent := map[Outpoint]bool{}
+	for _, b := range f.batches {
+		if b.booked() || free && b.open() {
+			for _, in := range b.Inputs {
+				spent[in.Outpoint] = true
+			}
+		}
+	}
+	for _, b := range f.batches {
+		if !b.booked() {
+			continue
+		}
+		for i, o := range b.Outputs {
+			k := coin{Input{Outpoint: Outpoint{*b.TxID, uint32(i)}, Value: o.Value, Kind: o.Kind, Batch: b.ID}, o.Script}
+			switch {
+			case o.Kind == KindPayee || spent[k.Outpoint]:
+			case o.Kind == KindChange:
+				c.rest = append(c.rest, k)
+			case c.baton != nil:
+				return c, fmt.Errorf("the ledger has two batons, %s and %s: its payouts are not one chain", c.baton.Outpoint, k.Outpoint)
+			default:
+				c.baton = &k
+			}
+		}
+	}
+	mature := make([]*ledger.BlockDoc, 0, len(f.blocks))
+	for _, doc := range f.blocks {
+		if doc.State == ledger.BlockMature {
+			mature = append(mature, doc)
+		}
+	}
+	slices.SortFunc(mature, func(a, b *ledger.BlockDoc) int {
+		return cmp.Or(cmp.Compare(a.Height, b.Height), bytes.Compare(a.Hash[:], b.Hash[:]))
+	})
+	for _, doc := range mature {
+		if doc.Coinbase == nil {
+			return c, fmt.Errorf("block %s is mature in the ledger, but its outputs were not recorded", doc.Hash)
+		}
+		for _, o := range doc.Coinbase.Outputs {
+			k := coin{Input{Outpoint: Outpoint{doc.Coinbase.TxID, o.Index}, Value: o.Value, Kind: KindCoinbase, Block: &doc.Hash, Height: doc.Height}, o.Script}
+			if !spent[k.Outpoint] {
+				c.rest = append(c.rest, k)
+			}
+		}
+	}
+	return c, nil
+}
+
+// unspent checks with the node that a coin is there to be spent.
+func (p *Payouts) unspent(ctx context.Context, c *coin) error {
+	out, err := p.node.TxOut(ctx, c.TxID, c.Vout, true)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask the node for coin %s: %w", c.Outpoint, err)
+	case out == nil:
+		return fmt.Errorf("%w: %s %s of %d", ErrCoinGone, c.Kind, c.Outpoint, c.Value)
+	case out.Value != c.Value || !bytes.Equal(out.Script, c.script):
+		return fmt.Errorf("%w: coin %s is %d to script %x in the ledger, %d to script %x on the node", ErrMismatch, c.Outpoint, c.Value, c.script, out.Value, out.Script)
+	case out.Coinbase && out.Confirmations < p.chain.Params().Maturity:
+		return fmt.Errorf("%w: %s has %d confirmations on the node, mature at %d", ErrImmature, c.Outpoint, out.Confirmations, p.chain.Params().Maturity)
+	}
+	return nil
+}
+
+// previous returns the transaction that made a coin, without witness: from its block or from the batch
+// that stored it.
+func (p *Payouts) previous(ctx context.Context, c *coin) (*wire.MsgTx, error) {
+	var tx *wire.MsgTx
+	var err error
+	if c.Block != nil {
+		var raw []byte
+		if raw, err = p.node.RawBlock(ctx, *c.Block); err == nil {
+			tx, err = parseCoinbase(p.chain, *c.Block, raw)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read block %s for its coinbase: %w", c.Block, err)
+		}
+	} else {
+		b, err := p.fold.find(c.Batch)
+		if err != nil {
+			return nil, err
+		}
+		if tx, err = parseTx(b.Raw); err != nil {
+			return nil, fmt.Errorf("read the transaction of payout %s: %w", c.Batch, err)
+		}
+	}
+	if got := pool.Hash(tx.TxHash()); got != c.TxID || uint64(c.Vout) >= uint64(len(tx.TxOut)) {
+		return nil, fmt.Errorf("%w: coin %s was not made by transaction %s with %d outputs", ErrMismatch, c.Outpoint, got, len(tx.TxOut))
+	}
+	if o := tx.TxOut[c.Vout]; pool.Amount(o.Value) != c.Value || !bytes.Equal(o.PkScript, c.script) {
+		return nil, fmt.Errorf("%w: coin %s is %d in the ledger, %d in its transaction", ErrMismatch, c.Outpoint, c.Value, o.Value)
+	}
+	return tx, nil
+}
+
+// parseCoinbase reads the first transaction of a block that a node sent, without its witness, and checks
+// that the block is the one asked for.
+func parseCoinbase(chain pool.Chain, id pool.Hash, block []byte) (*wire.MsgTx, error) {
+	const headerSize = 80
+	if len(block) <= headerSize {
+		return nil, fmt.Errorf("%d bytes are no block", len(block))
+	}
+	if got := chain.BlockID((*[headerSize]byte)(block)); got != id {
+		return nil, fmt.Errorf("the node sent block %s", got)
+	}
+	r := bytes.NewReader(block[headerSize:])
+	if _, err := wire.ReadVarInt(r, 0); err != nil {
+		return nil, fmt.Errorf("read transaction count: %w", err)
+	}
+	return readTx(r)
+}
+
+// parseTx reads exactly one transaction and drops its witness.
+func parseTx(raw []byte) (*wire.MsgTx, error) {
+	r := bytes.NewReader(raw)
+	tx, err := readTx(r)
+	if err == nil && r.Len() != 0 {
+		err = fmt.Errorf("%d bytes after the transaction", r.Len())
+	}
+	return tx, err
+}
+
+func readTx(r *bytes.Reader) (*wire.MsgTx, error) {
+	tx := new(wire.MsgTx)
+	if err := tx.Deserialize(r); err != nil {
+		return nil, fmt.Errorf("read transaction: %w", err)
+	}
+	for _, in := range tx.TxIn {
+		in.Witness = nil
+	}
+	return tx, nil
+}

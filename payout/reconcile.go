@@ -1,0 +1,167 @@
+package payout
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// Difference is one thing that ledger and node do not agree on.
+type Difference struct {
+	What   string      `json:"what"`   // in words, with the batch, block or account it is about
+	Amount pool.Amount `json:"amount"` // at stake
+}
+
+// Reconciliation compares the book with itself and with the node. Amounts are base units.
+type Reconciliation struct {
+	Seq         uint64      `json:"seq"` // ledger entry that it was made at
+	Assets      pool.Amount `json:"assets"`
+	Liabilities pool.Amount `json:"liabilities"` // with suspense
+	Equity      pool.Amount `json:"equity"`
+	Income      pool.Amount `json:"income"`
+	Expense     pool.Amount `json:"expense"`
+
+	Wallet   pool.Amount  `json:"wallet"`    // balance of assets:wallet
+	OnNode   pool.Amount  `json:"on_node"`   // the ledger's coins that the node has as unspent
+	InFlight pool.Amount  `json:"in_flight"` // coins spent by a payout in the chain that is not booked yet
+	Coins    int          `json:"coins"`     // counted in OnNode and InFlight
+	Unequal  []Difference `json:"unequal,omitempty"`
+}
+
+// OK reports whether all agrees.
+func (r *Reconciliation) OK() bool { return len(r.Unequal) == 0 }
+
+// Reconcile checks that liabilities + equity + income - expense = assets, that what is in payout is what
+// the open batches hold, and that the coins that make up assets:wallet are unspent on the node, or spent
+// by a payout of this ledger.
+func (p *Payouts) Reconcile(ctx context.Context) (*Reconciliation, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reconcile(ctx)
+}
+
+// reconciled is Reconcile as a condition.
+func (p *Payouts) reconciled(ctx context.Context) error {
+	r, err := p.reconcile(ctx)
+	if err != nil {
+		return err
+	}
+	if r.OK() {
+		return nil
+	}
+	first := r.Unequal[0]
+	if more := len(r.Unequal) - 1; more > 0 {
+		return fmt.Errorf("%w: %s (and %d more)", ErrMismatch, first.What, more)
+	}
+	return fmt.Errorf("%w: %s", ErrMismatch, first.What)
+}
+
+func (p *Payouts) reconcile(ctx context.Context) (*Reconciliation, error) {
+	balances, err := p.balances()
+	if err != nil {
+		return nil, err
+	}
+	r := &Reconciliation{Seq: p.fold.seq, Wallet: balances[ledger.Wallet]}
+	differ := func(amount pool.Amount, format string, args ...any) {
+		r.Unequal = append(r.Unequal, Difference{fmt.Sprintf(format, args...), amount})
+	}
+
+	frozen := map[pool.AccountID]pool.Amount{}
+	for _, d := range p.fold.batches {
+		if d.open() && d.State != Draft {
+			for _, q := range d.Payees {
+				frozen[q.Account] += q.Amount
+			}
+		}
+	}
+	for _, account := range slices.Sorted(maps.Keys(balances)) {
+		amount := balances[account]
+		kind, _, _ := strings.Cut(string(account), ":")
+		total := map[string]*pool.Amount{
+			"assets": &r.Assets, "liab": &r.Liabilities, "suspense": &r.Liabilities,
+			"equity": &r.Equity, "income": &r.Income, "expense": &r.Expense,
+		}[kind]
+		if total == nil {
+			return nil, fmt.Errorf("ledger account %s is of no known kind", account)
+		}
+		if *total, err = total.Add(amount); err != nil {
+			return nil, fmt.Errorf("add up %s: %w", kind, err)
+		}
+		if id, side, ok := account.Miner(); ok && side == ledger.InPayout {
+			if amount != frozen[id] {
+				differ(amount-frozen[id], "account %s has %d in payout, the open payouts hold %d", id, amount, frozen[id])
+			}
+			delete(frozen, id)
+		}
+	}
+	for id, amount := range frozen {
+		differ(amount, "account %s has nothing in payout, the open payouts hold %d", id, amount)
+	}
+	claims, err := sum(r.Liabilities, r.Equity, r.Income, -r.Expense)
+	if err != nil {
+		return nil, fmt.Errorf("add up the book: %w", err)
+	}
+	if claims != r.Assets {
+		differ(r.Assets-claims, "assets are %d, liabilities, equity and income less expenses %d", r.Assets, claims)
+	}
+
+	held, err := p.fold.coins(false)
+	if err != nil {
+		return nil, err
+	}
+	all := held.rest
+	if held.baton != nil {
+		all = append(all, *held.baton)
+	}
+	spender := p.fold.open()
+	var sent *place
+	if spender != nil && len(spender.Raw) > 0 {
+		if sent, _, err = p.look(ctx, spender); err != nil {
+			return nil, err
+		}
+	}
+	for i := range all {
+		c := &all[i]
+		out, err := p.node.TxOut(ctx, c.TxID, c.Vout, false)
+		if err != nil {
+			return nil, fmt.Errorf("ask the node for coin %s: %w", c.Outpoint, err)
+		}
+		switch {
+		case out != nil && out.Value == c.Value:
+			r.OnNode, err = r.OnNode.Add(c.Value)
+			r.Coins++
+		case out != nil:
+			differ(out.Value-c.Value, "coin %s is %d in the ledger, %d on the node", c.Outpoint, c.Value, out.Value)
+		case sent != nil && spender.spends(c.Outpoint):
+			r.InFlight, err = r.InFlight.Add(c.Value)
+			r.Coins++
+		default:
+			differ(-c.Value, "%s is not unspent in the node's chain, and no payout in it spends it", c.describe())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("add up coins: %w", err)
+		}
+	}
+	if coins := r.OnNode + r.InFlight; coins != r.Wallet && r.OK() {
+		differ(coins-r.Wallet, "the ledger's coins are worth %d, the balance of %s is %d", coins, ledger.Wallet, r.Wallet)
+	}
+	return r, nil
+}
+
+// spends reports whether o is an input of d.
+func (d *BatchDoc) spends(o Outpoint) bool {
+	return slices.ContainsFunc(d.Inputs, func(in Input) bool { return in.Outpoint == o })
+}
+
+// describe names a coin and where it comes from.
+func (c *coin) describe() string {
+	if c.Block != nil {
+		return fmt.Sprintf("coin %s of %d from block %s", c.Outpoint, c.Value, c.Block)
+	}
+	return fmt.Sprintf("%s %s of %d from payout %s", c.Kind, c.Outpoint, c.Value, c.Batch)
+}

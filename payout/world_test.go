@@ -1,0 +1,422 @@
+package payout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/chain/bitcoin"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+const (
+	testPool     = "test"
+	testMaturity = 3
+	testFeePPM   = 20_000
+)
+
+// shortChain is bitcoin on simnet with coinbases that mature early.
+type shortChain struct {
+	pool.Chain
+	params pool.Params
+}
+
+func (c *shortChain) Params() *pool.Params { return &c.params }
+
+func newChain(t testing.TB) *shortChain {
+	t.Helper()
+	base, err := bitcoin.New("simnet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := *base.Params()
+	params.Maturity = testMaturity
+	return &shortChain{base, params}
+}
+
+// testKey is a key of a fixed secret.
+func testKey(chain pool.Chain, typ KeyType, secret byte) *Key {
+	var b [32]byte
+	b[0], b[31] = secret, 1
+	private, _ := btcec.PrivKeyFromBytes(b[:])
+	return &Key{chain.Params().Coin, chain.Params().Network, typ, private}
+}
+
+// crash is what kills a process under test.
+type crash struct{ at string }
+
+// crashBook lets events happen around every posting.
+type crashBook struct {
+	*ledger.Book
+	event func(string)
+}
+
+func (b *crashBook) Post(e ledger.Entry) (ledger.Entry, error) {
+	b.event("before " + e.Kind)
+	e, err := b.Book.Post(e)
+	b.event("after " + e.Kind)
+	return e, err
+}
+
+// world is a pool with its ledger on disk, a node, and a process that can be killed.
+type world struct {
+	t     testing.TB
+	dir   string
+	chain *shortChain
+	key   *Key
+	node  *simNode
+	book  *ledger.Book
+	pay   *Payouts
+	opts  Options
+
+	miners   [][]byte // output scripts
+	credited []pool.Amount
+	blocks   []testBlock
+	clock    int64
+
+	countdown int // events until a crash, 0: none
+	crashed   string
+}
+
+type testBlock struct {
+	hash   pool.Hash
+	height int64
+	doc    ledger.BlockDoc
+	mature bool
+	credit []pool.Credit
+}
+
+func newWorld(t testing.TB, typ KeyType) *world {
+	t.Helper()
+	return newWorldIn(t, t.TempDir(), typ)
+}
+
+func newWorldIn(t testing.TB, dir string, typ KeyType) *world {
+	t.Helper()
+	w := &world{t: t, dir: dir, chain: newChain(t), clock: 1_700_000_000_000}
+	w.key = testKey(w.chain, typ, 7)
+	w.node = newSimNode(t, testMaturity)
+	w.node.event = w.event
+	for i := range 5 {
+		script := testKey(w.chain, []KeyType{WPKH, TR}[i%2], byte(20+i)).Script()
+		if i == 4 { // an old-style address
+			script = append(append([]byte{0x76, 0xa9, 20}, script[2:22]...), 0x88, 0xac)
+		}
+		w.miners = append(w.miners, script)
+	}
+	w.credited = make([]pool.Amount, len(w.miners))
+	w.opts = Options{
+		Pool: testPool, Chain: w.chain, Node: w.node, Signer: w.key, RewardScript: w.key.Script(),
+		Threshold: 10_000, ConfirmDepth: 2, FinalDepth: 4,
+		Now: func() time.Time { w.clock++; return time.UnixMilli(w.clock) },
+		Log: zerolog.Nop(),
+	}
+	w.start()
+	t.Cleanup(func() { _ = w.book.Close() })
+	return w
+}
+
+// start opens the book and makes a new process over it.
+func (w *world) start() {
+	w.t.Helper()
+	book, err := ledger.Open(ledger.Options{Dir: w.dir, Pool: testPool, Log: zerolog.Nop()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.book = book
+	w.opts.Book = &crashBook{book, w.event}
+	if w.pay, err = New(w.opts); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// restart is a kill and a new start: all that is left is the disk.
+func (w *world) restart() {
+	w.t.Helper()
+	if err := w.book.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.start()
+}
+
+func (w *world) event(at string) {
+	if w.countdown > 0 {
+		if w.countdown--; w.countdown == 0 {
+			panic(crash{at})
+		}
+	}
+}
+
+// try runs act in the process. When the process is killed in it, a new one is started.
+func (w *world) try(act func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c, ok := r.(crash)
+			if !ok {
+				panic(r)
+			}
+			w.crashed, err = c.at, fmt.Errorf("killed %s", c.at)
+			w.countdown = 0
+			w.restart()
+		}
+	}()
+	return act()
+}
+
+func (w *world) run() error {
+	return w.try(func() error { _, err := w.pay.Run(context.Background()); return err })
+}
+
+func (w *world) check() error {
+	return w.try(func() error { return w.pay.Check(context.Background()) })
+}
+
+// post writes an entry as settlement does, never killed.
+func (w *world) post(e ledger.Entry) {
+	w.t.Helper()
+	if _, err := w.book.Post(e); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func mustJSON(t testing.TB, v any) json.RawMessage {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// find mines a block of the pool that credits miners by weight, as immature.
+func (w *world) find(value pool.Amount, weight ...int) {
+	w.t.Helper()
+	hash, tx := w.node.mine(w.key.Script(), value)
+	fee, err := value.MulPPM(testFeePPM)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b := testBlock{hash: hash, height: w.node.height()}
+	total, rest := 0, value-fee
+	for _, n := range weight {
+		total += n
+	}
+	for i, n := range weight {
+		amount := (value - fee) * pool.Amount(n) / pool.Amount(total)
+		if amount == 0 {
+			continue
+		}
+		rest -= amount
+		id := pool.AccountOf(testPool, w.miners[i])
+		b.credit = append(b.credit, pool.Credit{Account: id, Amount: amount})
+		if !w.book.Has(ledger.SetAccounts, id.String()) {
+			w.post(ledger.Entry{Kind: "account.new", Key: "account:" + id.String(), Subject: &ledger.Subject{Set: ledger.SetAccounts, ID: id.String()},
+				Body: mustJSON(w.t, ledger.AccountDoc{Account: id, Script: w.miners[i]})})
+		}
+		w.credited[i] += amount
+	}
+	b.doc = ledger.BlockDoc{
+		Hash: hash, Height: b.height, Value: value, Fee: fee, Carry: rest, State: ledger.BlockImmature, Credits: b.credit,
+		Coinbase: &ledger.Coinbase{TxID: pool.Hash(tx.TxHash()), Outputs: []ledger.Output{{Index: 0, Value: value, Script: w.key.Script()}}},
+	}
+	post := []ledger.Posting{{Debit: ledger.CoinbaseImmature, Credit: ledger.PoolFeeImmature, Amount: fee}}
+	for _, c := range b.credit {
+		post = append(post, ledger.Posting{Debit: ledger.CoinbaseImmature, Credit: ledger.MinerImmature(c.Account), Amount: c.Amount})
+	}
+	if rest > 0 {
+		post = append(post, ledger.Posting{Debit: ledger.CoinbaseImmature, Credit: ledger.Carry, Amount: rest})
+	}
+	w.post(ledger.Entry{Kind: "block.immature", Key: "block:" + hash.String() + ":immature",
+		Subject: &ledger.Subject{Set: ledger.SetBlocks, ID: hash.String(), Rank: b.height}, Postings: post, Body: mustJSON(w.t, b.doc)})
+	w.blocks = append(w.blocks, b)
+}
+
+// mature books blocks that are deep enough.
+func (w *world) mature() {
+	w.t.Helper()
+	for i := range w.blocks {
+		b := &w.blocks[i]
+		if b.mature || w.node.height()-b.height+1 < testMaturity {
+			continue
+		}
+		b.mature = true
+		b.doc.State = ledger.BlockMature
+		post := []ledger.Posting{
+			{Debit: ledger.Wallet, Credit: ledger.CoinbaseImmature, Amount: b.doc.Value},
+			{Debit: ledger.PoolFeeImmature, Credit: ledger.PoolFee, Amount: b.doc.Fee},
+		}
+		for _, c := range b.credit {
+			post = append(post, ledger.Posting{Debit: ledger.MinerImmature(c.Account), Credit: ledger.MinerAvailable(c.Account), Amount: c.Amount})
+		}
+		w.post(ledger.Entry{Kind: "block.mature", Key: "block:" + b.hash.String() + ":mature",
+			Subject: &ledger.Subject{Set: ledger.SetBlocks, ID: b.hash.String(), Rank: b.height}, Postings: post, Body: mustJSON(w.t, b.doc)})
+	}
+}
+
+// rich mines blocks and lets them mature.
+func (w *world) rich(blocks int) {
+	w.t.Helper()
+	for range blocks {
+		w.find(5_000_000, 5, 3, 2, 1, 1)
+	}
+	w.mine(testMaturity)
+}
+
+func (w *world) mine(n int) {
+	w.t.Helper()
+	for range n {
+		w.node.mine(nil, 0)
+	}
+	w.mature()
+}
+
+// safeReorg is how many blocks can be dropped without touching the pool's own blocks.
+func (w *world) safeReorg() int {
+	last := int64(0)
+	for _, b := range w.blocks {
+		last = max(last, b.height)
+	}
+	return int(w.node.height() - last)
+}
+
+// finish makes everything honest and goes on until no payout is open and all is final.
+func (w *world) finish() {
+	w.t.Helper()
+	w.node.lie, w.countdown = nil, 0
+	for range 60 {
+		err := w.run()
+		if err != nil && !errors.Is(err, ErrNothing) {
+			w.t.Fatalf("run: %v", err)
+		}
+		if err := w.check(); err != nil {
+			w.t.Fatalf("check: %v", err)
+		}
+		if errors.Is(err, ErrNothing) {
+			all := true
+			for _, d := range w.list() {
+				all = all && (d.State == Final || d.dead())
+			}
+			if all {
+				return
+			}
+		}
+		w.mine(1)
+	}
+	w.t.Fatal("payouts do not come to an end")
+}
+
+func (w *world) list() []*BatchDoc {
+	w.t.Helper()
+	all, err := w.pay.List()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return all
+}
+
+// verify holds the chain against the ledger: each batch paid by exactly one transaction, every balance
+// exact.
+func (w *world) verify() {
+	w.t.Helper()
+	onChain := w.node.onChain()
+	batches := map[pool.Hash]*BatchDoc{}
+	paid := map[pool.AccountID]pool.Amount{}
+	var fees pool.Amount
+	for _, d := range w.list() {
+		if d.dead() {
+			continue
+		}
+		if d.TxID == nil || onChain[*d.TxID] == nil {
+			w.t.Fatalf("payout %s (%s) is not on chain", d.ID, d.State)
+		}
+		if batches[*d.TxID] != nil {
+			w.t.Fatalf("two payouts have transaction %s", d.TxID)
+		}
+		batches[*d.TxID] = d
+		fees += d.Fee
+		for _, q := range d.Payees {
+			paid[q.Account] += q.Amount
+			if got := onChain[*d.TxID].TxOut[*q.Vout]; string(got.PkScript) != string(q.Script) || pool.Amount(got.Value) < q.Amount {
+				w.t.Fatalf("payout %s: output %d does not pay %s", d.ID, *q.Vout, q.Address)
+			}
+		}
+	}
+	for txid := range onChain {
+		if batches[txid] == nil {
+			w.t.Fatalf("transaction %s on chain belongs to no payout", txid)
+		}
+	}
+	if len(w.node.received) != len(batches) {
+		w.t.Fatalf("%d different transactions were sent for %d payouts", len(w.node.received), len(batches))
+	}
+	for i, script := range w.miners {
+		id := pool.AccountOf(testPool, script)
+		if got := w.node.paidTo(script); got != paid[id] {
+			w.t.Fatalf("miner %d got %d on chain, %d by the batches", i, got, paid[id])
+		}
+		immature, available, inPayout := w.book.Balance(ledger.MinerImmature(id)), w.book.Balance(ledger.MinerAvailable(id)), w.book.Balance(ledger.MinerInPayout(id))
+		if immature+available+inPayout+paid[id] != w.credited[i] || inPayout != 0 {
+			w.t.Fatalf("miner %d: credited %d, immature %d, available %d, in payout %d, paid %d", i, w.credited[i], immature, available, inPayout, paid[id])
+		}
+	}
+	if got := w.book.Balance(ledger.NetworkFee); got != fees {
+		w.t.Fatalf("network fees are %d in the ledger, %d by the batches", got, fees)
+	}
+	var wallet pool.Amount
+	for point, o := range w.node.utxo(false) {
+		if string(o.out.PkScript) != string(w.key.Script()) {
+			continue
+		}
+		mature := !o.coinbase
+		for _, b := range w.blocks {
+			mature = mature || b.mature && pool.Hash(point.Hash) == b.doc.Coinbase.TxID
+		}
+		if mature {
+			wallet += pool.Amount(o.out.Value)
+		}
+	}
+	if got := w.book.Balance(ledger.Wallet); got != wallet {
+		w.t.Fatalf("the wallet is %d in the ledger, %d on the node", got, wallet)
+	}
+	r, err := w.pay.Reconcile(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !r.OK() {
+		w.t.Fatalf("reconciliation: %+v", r.Unequal)
+	}
+}
+
+// copyLedger saves the ledger as a backup would.
+func (w *world) copyLedger(to string) {
+	w.t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.dir, "ledger.log"))
+	if err == nil {
+		err = os.MkdirAll(to, 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(to, "ledger.log"), b, 0o600)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func contains(t testing.TB, text string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in:\n%s", want, text)
+		}
+	}
+}
