@@ -1,0 +1,163 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// server is a Redis under test, and a plain client that does to it what operators and accidents do.
+type server struct {
+	url  string
+	raw  *goredis.Client
+	real bool
+	now  time.Time // clock of the statistics
+}
+
+// eachServer runs f on the in-process Redis and on a real one.
+func eachServer(t *testing.T, f func(t *testing.T, s *server)) {
+	t.Run("embedded", func(t *testing.T) { f(t, startEmbedded(t)) })
+	t.Run("real", func(t *testing.T) { f(t, startReal(t, "--appendonly", "yes", "--appendfsync", "no")) })
+}
+
+func startEmbedded(t *testing.T) *server {
+	t.Helper()
+	e, err := StartEmbedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return connect(t, &server{url: e.URL()})
+}
+
+// startReal starts a redis-server child; without one on PATH the test is skipped, in CI it fails.
+func startReal(t *testing.T, args ...string) *server {
+	t.Helper()
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("redis-server is not on PATH")
+		}
+		t.Skip("redis-server is not on PATH: make deps installs it")
+	}
+	dir := t.TempDir()
+	port := freePort(t)
+	cmd := exec.Command(bin, append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", dir,
+		"--save", "", "--logfile", filepath.Join(dir, "log"), "--daemonize", "no"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return connect(t, &server{url: fmt.Sprintf("redis://127.0.0.1:%d", port), real: true})
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func connect(t *testing.T, s *server) *server {
+	t.Helper()
+	o, err := goredis.ParseURL(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.DialerRetries = 1
+	goredis.SetLogger(silent{})
+	s.raw = goredis.NewClient(o)
+	t.Cleanup(func() { s.raw.Close() })
+	s.now = time.Unix(1_800_000_000, 0)
+	eventually(t, "redis answers", func() bool { return s.raw.Ping(t.Context()).Err() == nil })
+	return s
+}
+
+// open connects as the product does.
+func (s *server) open(t *testing.T) *Redis {
+	t.Helper()
+	r, err := Open(t.Context(), Options{URL: s.url, AllowVolatile: !s.real,
+		Now: func() time.Time { return s.now }, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// pool opens one pool on a connection of its own, as another process would.
+func (s *server) pool(t *testing.T) *Pool {
+	t.Helper()
+	p, err := s.open(t).Pool(t.Context(), "main", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (s *server) flush(t *testing.T) {
+	t.Helper()
+	must(t, s.raw.FlushAll(t.Context()).Err())
+}
+
+// dump copies every key, restore puts the copy in place of what is there: a Redis restored from a backup.
+func (s *server) dump(t *testing.T) map[string]string {
+	t.Helper()
+	copied := make(map[string]string)
+	keys, err := s.raw.Keys(t.Context(), "*").Result()
+	must(t, err)
+	for _, k := range keys {
+		copied[k], err = s.raw.Dump(t.Context(), k).Result()
+		must(t, err)
+	}
+	return copied
+}
+
+func (s *server) restore(t *testing.T, copied map[string]string) {
+	t.Helper()
+	s.flush(t)
+	for k, v := range copied {
+		must(t, s.raw.Restore(t.Context(), k, 0, v).Err())
+	}
+}
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !f() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,54 @@
+-- Mirror one chunk of a step from one ledger head to a later one.
+-- KEYS 2 head, 3 balances, 4 pending, 5 document sets, 6… pairs of docs and ranks
+-- ARGV 2 head before ('' for an empty ledger), 3 head after, 4 step, 5 chunk from 0, 6 '1' for the last
+--      chunk, 7 number of changes, then field, change …; then key number of docs, set, id, rank, body …
+-- Returns {'ok'}, or {'head', the head here}, {'step', the step in hand}, {'chunk', the chunk wanted}.
+--
+-- Amounts are texts from end to end and only HINCRBY adds them: a Lua number would round above 2^53.
+-- Until the last chunk the changes also stand in pending, and readers take them off again.
+local at = redis.call('HGET', KEYS[2], 'at') or ''
+if at == ARGV[3] then
+  return {'ok'}
+end
+if at ~= ARGV[2] then
+  return {'head', at}
+end
+local step = redis.call('HGET', KEYS[2], 'step')
+local done = '0'
+if step then
+  if step ~= ARGV[4] then
+    return {'step', step}
+  end
+  done = redis.call('HGET', KEYS[2], 'done')
+end
+local chunk = tonumber(ARGV[5])
+if chunk < tonumber(done) then
+  return {'ok'}
+end
+if chunk > tonumber(done) then
+  return {'chunk', done}
+end
+local final = ARGV[6] == '1'
+local i = 8
+for _ = 1, tonumber(ARGV[7]) do
+  redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
+  if not final then
+    redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1])
+  end
+  i = i + 2
+end
+while i <= #ARGV do
+  local docs = tonumber(ARGV[i])
+  redis.call('SADD', KEYS[5], ARGV[i + 1])
+  redis.call('HSET', KEYS[docs], ARGV[i + 2], ARGV[i + 4])
+  redis.call('ZADD', KEYS[docs + 1], ARGV[i + 3], ARGV[i + 2])
+  i = i + 5
+end
+if final then
+  redis.call('HSET', KEYS[2], 'at', ARGV[3])
+  redis.call('HDEL', KEYS[2], 'step', 'done')
+  redis.call('UNLINK', KEYS[4])
+else
+  redis.call('HSET', KEYS[2], 'step', ARGV[4], 'done', string.format('%d', chunk + 1))
+end
+return {'ok'}

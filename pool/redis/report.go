@@ -1,0 +1,229 @@
+package redis
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/adit-pool/adit/pool"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// How long statistics live, and how they are cut.
+const (
+	minuteMs = int64(time.Minute / time.Millisecond)
+	tenMs    = 10 * minuteMs
+	hourMs   = 60 * minuteMs
+
+	recent     = 11  // ring of minutes: the ten whole ones and the one begun
+	dayOfTens  = 144 // ring of ten minutes: a day
+	dayOfHours = 24  // ring of hours: a day
+
+	statsTTL   = 26 * time.Hour
+	edgeFresh  = time.Minute // an edge without a report for this long counts no sessions
+	edgeStale  = time.Hour   // and is forgotten after this long
+	maxAgent   = 60          // bytes of a user agent: more would unpack the hash in Redis
+	maxWorkers = 10_000      // names kept an account
+	ringOps    = 256         // operations a script call
+)
+
+// Report stores an edge's statistics. It is lossy: a report that comes twice counts twice.
+func (p *Pool) Report(ctx context.Context, r pool.Report) error {
+	if err := p.reportPool(ctx, &r); err != nil {
+		return fmt.Errorf("store the report of edge %s: %w", r.Edge, err)
+	}
+	if err := p.reportWorkers(ctx, &r); err != nil {
+		return fmt.Errorf("store the report of edge %s: %w", r.Edge, err)
+	}
+	return nil
+}
+
+// reportPool stores what concerns the whole pool, in one round trip.
+func (p *Pool) reportPool(ctx context.Context, r *pool.Report) error {
+	var work float64
+	var accepted uint64
+	var present int
+	rejected := make(map[string]uint64)
+	for i := range r.Workers {
+		w := &r.Workers[i]
+		work += w.Work
+		accepted += w.Accepted
+		if w.Sessions > 0 {
+			present++
+		}
+		for reason, n := range w.Rejected {
+			rejected[knownReason(reason)] += n
+		}
+	}
+	edge := *r
+	edge.Workers = nil
+	state, err := json.Marshal(edge)
+	if err != nil {
+		return err
+	}
+
+	pipe := p.r.client.Pipeline()
+	hour := p.k.hour(r.Time / hourMs)
+	minute := strconv.FormatInt(r.Time/minuteMs%60, 10)
+	if work > 0 {
+		pipe.HIncrByFloat(ctx, hour, "w"+minute, work)
+	}
+	pipe.HSet(ctx, hour, "n"+minute+":"+r.Edge, present)
+	if accepted > 0 {
+		pipe.HIncrBy(ctx, hour, "a", int64(accepted))
+	}
+	for reason, n := range rejected {
+		pipe.HIncrBy(ctx, hour, "r:"+reason, int64(n))
+	}
+	pipe.PExpire(ctx, hour, statsTTL)
+	pipe.HSet(ctx, p.k.edges(), r.Edge, state)
+	pipe.PExpire(ctx, p.k.edges(), statsTTL)
+	all := pipe.HGetAll(ctx, p.k.edges())
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for name, s := range all.Val() {
+		var e pool.Report
+		if json.Unmarshal([]byte(s), &e) != nil || e.Time < r.Time-edgeStale.Milliseconds() {
+			if err := p.r.client.HDel(ctx, p.k.edges(), name).Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reportWorkers stores what concerns accounts and workers.
+func (p *Pool) reportWorkers(ctx context.Context, r *pool.Report) error {
+	b := ringBatch{p: p}
+	pipe := p.r.client.Pipeline()
+	begun := r.Time - r.Interval
+	minute := strconv.FormatInt(r.Time/minuteMs, 10)
+	minuteField := "m" + strconv.FormatInt(r.Time/minuteMs%recent, 10)
+	ten := strconv.FormatInt(r.Time/tenMs, 10)
+	tenField := "t" + strconv.FormatInt(r.Time/tenMs%dayOfTens, 10)
+	hour := strconv.FormatInt(r.Time/hourMs, 10)
+	hourSlot := strconv.FormatInt(r.Time/hourMs%dayOfHours, 10)
+
+	accountWork := make(map[pool.AccountID]float64)
+	for i := range r.Workers {
+		w := &r.Workers[i]
+		if w.Account == (pool.AccountID{}) { // refused before it named an account
+			continue
+		}
+		if _, known := accountWork[w.Account]; !known {
+			key := p.k.account(w.Account)
+			pipe.HSet(ctx, key, "address", w.Address)
+			pipe.HSetNX(ctx, key, "since", begun)
+			pipe.PExpire(ctx, key, statsTTL)
+		}
+		accountWork[w.Account] += w.Work
+
+		key := p.k.worker(w.Account, w.Worker)
+		pipe.HSet(ctx, key, "name", w.Worker, "agent", cut(w.Agent, maxAgent),
+			"difficulty", formatFloat(w.Difficulty))
+		pipe.HSetNX(ctx, key, "since", begun)
+		pipe.PExpire(ctx, key, statsTTL)
+		index := p.k.workers(w.Account)
+		pipe.ZAdd(ctx, index, goredis.Z{Score: float64(r.Time), Member: w.Worker})
+		pipe.ZRemRangeByScore(ctx, index, "-inf", "("+strconv.FormatInt(r.Time-24*hourMs, 10))
+		pipe.ZRemRangeByRank(ctx, index, 0, -maxWorkers-1)
+		pipe.PExpire(ctx, index, statsTTL)
+		if w.Accepted > 0 {
+			pipe.ZAdd(ctx, p.k.activeAccounts(), goredis.Z{Score: float64(w.LastShare), Member: w.Account.String()})
+			pipe.ZAdd(ctx, p.k.activeWorkers(), goredis.Z{Score: float64(w.LastShare), Member: workerMember(w.Account, w.Worker)})
+			b.add(key, "a"+hourSlot, hour, strconv.FormatUint(w.Accepted, 10))
+		}
+		if w.Work > 0 {
+			b.add(key, minuteField, minute, formatFloat(w.Work))
+		}
+		for reason, n := range w.Rejected {
+			b.add(key, "r"+hourSlot+":"+knownReason(reason), hour, strconv.FormatUint(n, 10))
+		}
+		if w.LastShare > 0 {
+			b.add(key, "last", "", strconv.FormatInt(w.LastShare, 10))
+		}
+		if w.BestShare > 0 {
+			b.add(key, "best", "", formatFloat(w.BestShare))
+		}
+		if pipe.Len() >= 1000 {
+			if _, err := pipe.Exec(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for id, work := range accountWork {
+		if work > 0 {
+			b.add(p.k.account(id), minuteField, minute, formatFloat(work))
+			b.add(p.k.account(id), tenField, ten, formatFloat(work))
+		}
+	}
+	gone := "(" + strconv.FormatInt(r.Time-tenMs, 10)
+	for _, key := range []string{p.k.activeAccounts(), p.k.activeWorkers()} {
+		pipe.ZRemRangeByScore(ctx, key, "-inf", gone)
+		pipe.PExpire(ctx, key, statsTTL)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	return b.flush(ctx)
+}
+
+// ringBatch collects operations for ring.lua.
+type ringBatch struct {
+	p   *Pool
+	ops [][4]string // key, field, stamp, value
+}
+
+func (b *ringBatch) add(key, field, stamp, value string) {
+	b.ops = append(b.ops, [4]string{key, field, stamp, value})
+}
+
+func (b *ringBatch) flush(ctx context.Context) error {
+	for len(b.ops) > 0 {
+		n := min(len(b.ops), ringOps)
+		var names []string
+		number := make(map[string]int)
+		args := make([]any, 0, 4*n)
+		for _, op := range b.ops[:n] {
+			if number[op[0]] == 0 {
+				names = append(names, op[0])
+				number[op[0]] = len(names) + 1 // KEYS[1] is the guard's
+			}
+			args = append(args, number[op[0]], op[1], op[2], op[3])
+		}
+		if _, err := b.p.run(ctx, ringLua, names, args...); err != nil {
+			return err
+		}
+		b.ops = b.ops[n:]
+	}
+	return nil
+}
+
+// knownReason keeps the set of reasons bounded.
+func knownReason(s string) string {
+	for _, r := range pool.Rejects() {
+		if r.String() == s {
+			return s
+		}
+	}
+	return "other"
+}
+
+// cut returns at most n bytes of s, not splitting a character.
+func cut(s string, n int) string {
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', 15, 64) }
