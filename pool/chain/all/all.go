@@ -7,6 +7,7 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/chain/bitcoin"
+	"github.com/adit-pool/adit/pool/chain/litecoin"
 )
 
 type coin struct {
@@ -18,6 +19,7 @@ type coin struct {
 func coins() []coin {
 	return []coin{
 		{bitcoin.Coin, bitcoin.Networks(), bitcoin.New},
+		{litecoin.Coin, litecoin.Networks(), litecoin.New},
 	}
 }
 
