@@ -17,18 +17,18 @@ type State string
 
 // The states of a batch.
 const (
-	Draft     State = "draft"     // payees and amounts chosen, nothing moved
-	Frozen    State = "frozen"    // amounts moved from available to in payout
-	Approved  State = "approved"  // allowed by the approval policy
-	Built     State = "built"     // inputs locked, transaction id known, unsigned
-	Signed    State = "signed"    // signed bytes stored, not sent
-	Broadcast State = "broadcast" // sent, or about to be
-	Confirmed State = "confirmed" // deep enough to be booked as paid
-	Final     State = "final"     // deep enough to be no longer watched
+	StateDraft     State = "draft"     // payees and amounts chosen, nothing moved
+	StateFrozen    State = "frozen"    // amounts moved from available to in payout
+	StateApproved  State = "approved"  // allowed by the approval policy
+	StateBuilt     State = "built"     // inputs locked, transaction id known, unsigned
+	StateSigned    State = "signed"    // signed bytes stored, not sent
+	StateBroadcast State = "broadcast" // sent, or about to be
+	StateConfirmed State = "confirmed" // deep enough to be booked as paid
+	StateFinal     State = "final"     // deep enough to be no longer watched
 
-	Cancelled  State = "cancelled"  // given up before it was signed, amounts available again
-	Replaced   State = "replaced"   // another transaction with the same inputs and payees took its place
-	Conflicted State = "conflicted" // an input was spent by another transaction: a person must look
+	StateCancelled  State = "cancelled"  // given up before it was signed, amounts available again
+	StateReplaced   State = "replaced"   // another transaction with the same inputs and payees took its place
+	StateConflicted State = "conflicted" // an input was spent by another transaction: a person must look
 )
 
 // docVersion is the format of BatchDoc.
@@ -140,10 +140,10 @@ func (d *BatchDoc) Baton() (Outpoint, pool.Amount, bool) {
 }
 
 // booked reports whether the ledger has the batch as paid.
-func (d *BatchDoc) booked() bool { return d.State == Confirmed || d.State == Final }
+func (d *BatchDoc) booked() bool { return d.State == StateConfirmed || d.State == StateFinal }
 
 // dead reports whether the batch holds no inputs and no liabilities any more.
-func (d *BatchDoc) dead() bool { return d.State == Cancelled || d.State == Replaced }
+func (d *BatchDoc) dead() bool { return d.State == StateCancelled || d.State == StateReplaced }
 
 // open reports whether the batch stands in the way of another one.
 func (d *BatchDoc) open() bool { return !d.booked() && !d.dead() }

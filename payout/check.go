@@ -58,7 +58,7 @@ func (p *Payouts) Watch(ctx context.Context, interval time.Duration) {
 // check is Check for one batch. It returns the batch as it stands then.
 func (p *Payouts) check(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
 	switch d.State {
-	case Signed, Broadcast, Confirmed, Conflicted:
+	case StateSigned, StateBroadcast, StateConfirmed, StateConflicted:
 	default:
 		return d, nil
 	}
@@ -70,11 +70,11 @@ func (p *Payouts) check(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
 		return p.settle(d, at)
 	}
 	switch {
-	case d.State == Conflicted:
+	case d.State == StateConflicted:
 		return d, fmt.Errorf("%w: %s", ErrConflicted, d.Reason)
 	case spent != nil:
 		return p.conflict(d, spent)
-	case d.State == Signed:
+	case d.State == StateSigned:
 		return d, nil // never sent
 	}
 	known, err := p.visible(ctx, d, true)
@@ -101,16 +101,16 @@ func (p *Payouts) settle(d *BatchDoc, at *place) (*BatchDoc, error) {
 	c := d.clone()
 	c.Block, c.Height = &at.block, at.height
 	switch {
-	case d.State == Confirmed && at.depth >= p.finalDepth:
-		return p.post(c, Final, "", nil)
-	case d.State == Confirmed || at.depth < p.confirmDepth:
+	case d.State == StateConfirmed && at.depth >= p.finalDepth:
+		return p.post(c, StateFinal, "", nil)
+	case d.State == StateConfirmed || at.depth < p.confirmDepth:
 		return d, nil
 	}
-	if d.State == Conflicted {
+	if d.State == StateConflicted {
 		c.Turn++
 		c.Reason = ""
 	}
-	return p.post(c, Confirmed, "", outflow(d))
+	return p.post(c, StateConfirmed, "", outflow(d))
 }
 
 // conflict books that an input was spent elsewhere, and takes back a booked payment.
@@ -118,13 +118,13 @@ func (p *Payouts) conflict(d *BatchDoc, spent *Input) (*BatchDoc, error) {
 	c := d.clone()
 	c.Reason = fmt.Sprintf("%s %s was spent by another transaction", spent.Kind, spent.Outpoint)
 	var back []ledger.Posting
-	if d.State == Confirmed {
+	if d.State == StateConfirmed {
 		for _, q := range outflow(d) {
 			back = append(back, ledger.Posting{Debit: q.Credit, Credit: q.Debit, Amount: q.Amount})
 		}
 		c.Block, c.Height = nil, 0
 	}
-	c, err := p.post(c, Conflicted, "", back)
+	c, err := p.post(c, StateConflicted, "", back)
 	if err != nil {
 		return d, err
 	}

@@ -51,7 +51,7 @@ func (p *Payouts) refresh() error {
 
 func (f *fold) apply(e *ledger.Entry) error {
 	switch e.Subject.Set {
-	case docSet:
+	case SetPayouts:
 		d := new(BatchDoc)
 		if err := json.Unmarshal(e.Body, d); err != nil {
 			return fmt.Errorf("payout %s: %w", e.Subject.ID, err)

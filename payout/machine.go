@@ -33,7 +33,7 @@ func (p *Payouts) Run(ctx context.Context) (*BatchDoc, error) {
 		return nil, err
 	}
 	d := p.fold.open()
-	if d != nil && d.State == Draft { // never frozen: what is owed may have changed
+	if d != nil && d.State == StateDraft { // never frozen: what is owed may have changed
 		frozen, err := p.freeze(d)
 		if err != nil {
 			return d, err
@@ -55,10 +55,10 @@ func (p *Payouts) Run(ctx context.Context) (*BatchDoc, error) {
 		}
 	}
 	steps := map[State]func(context.Context, *BatchDoc) (*BatchDoc, error){
-		Frozen:   func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.approve(d, SystemAccount) },
-		Approved: p.build,
-		Built:    p.sign,
-		Signed:   p.broadcast,
+		StateFrozen:   func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.approve(d, SystemAccount) },
+		StateApproved: p.build,
+		StateBuilt:    p.sign,
+		StateSigned:   p.broadcast,
 	}
 	for {
 		step, ok := steps[d.State]
@@ -97,7 +97,7 @@ func (p *Payouts) Draft(ctx context.Context) (*BatchDoc, error) {
 		return nil, err
 	}
 	if d := p.fold.open(); d != nil {
-		if d.State == Draft {
+		if d.State == StateDraft {
 			return d, nil
 		}
 		return d, fmt.Errorf("%w: %s is %s", ErrOpen, d.ID, d.State)
@@ -117,7 +117,7 @@ func (p *Payouts) draft(ctx context.Context) (*BatchDoc, error) {
 	if _, _, err := p.plan(ctx, trial); err != nil { // refused now rather than with the amounts frozen
 		return nil, err
 	}
-	return p.post(d, Draft, "", nil)
+	return p.post(d, StateDraft, "", nil)
 }
 
 // choose lists what is owed and due. Largest amounts come first; what does not fit into one transaction
@@ -179,17 +179,17 @@ func (p *Payouts) choose() (*BatchDoc, error) {
 // Freeze moves the amounts of a draft from available to in payout. When the balances are not there any
 // more the batch is cancelled instead.
 func (p *Payouts) Freeze(ctx context.Context, id string) (*BatchDoc, error) {
-	return p.step(ctx, id, Draft, func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.freeze(d) })
+	return p.step(ctx, id, StateDraft, func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.freeze(d) })
 }
 
 func (p *Payouts) freeze(d *BatchDoc) (*BatchDoc, error) {
-	frozen, err := p.post(d.clone(), Frozen, "", move(d, ledger.Available, ledger.InPayout))
+	frozen, err := p.post(d.clone(), StateFrozen, "", move(d, ledger.Available, ledger.InPayout))
 	if !errors.Is(err, ledger.ErrOverdraft) {
 		return frozen, err
 	}
 	c := d.clone()
 	c.Reason = "a balance was smaller by the time it was to be frozen"
-	return p.post(c, Cancelled, "", nil)
+	return p.post(c, StateCancelled, "", nil)
 }
 
 // move books every payee's amount from one side of its account to another.
@@ -203,18 +203,18 @@ func move(d *BatchDoc, from, to ledger.Side) []ledger.Posting {
 
 // Approve allows a frozen batch in the name of by.
 func (p *Payouts) Approve(ctx context.Context, id, by string) (*BatchDoc, error) {
-	return p.step(ctx, id, Frozen, func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.approve(d, by) })
+	return p.step(ctx, id, StateFrozen, func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.approve(d, by) })
 }
 
 func (p *Payouts) approve(d *BatchDoc, by string) (*BatchDoc, error) {
 	c := d.clone()
 	c.Approvals = append(c.Approvals, Approval{By: by, Policy: PolicyNone, Time: p.now().UnixMilli()})
-	return p.post(c, Approved, "by "+by, nil)
+	return p.post(c, StateApproved, "by "+by, nil)
 }
 
 // Build chooses and locks the inputs of an approved batch and fixes the transaction and its id.
 func (p *Payouts) Build(ctx context.Context, id string) (*BatchDoc, error) {
-	return p.step(ctx, id, Approved, p.build)
+	return p.step(ctx, id, StateApproved, p.build)
 }
 
 func (p *Payouts) build(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
@@ -232,12 +232,12 @@ func (p *Payouts) build(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
 	}
 	txid := pool.Hash(tx.TxHash())
 	c.TxID = &txid
-	return p.post(c, Built, "", nil)
+	return p.post(c, StateBuilt, "", nil)
 }
 
 // Sign has a built batch signed and stores the signed bytes. Nothing is sent.
 func (p *Payouts) Sign(ctx context.Context, id string) (*BatchDoc, error) {
-	return p.step(ctx, id, Built, p.sign)
+	return p.step(ctx, id, StateBuilt, p.sign)
 }
 
 func (p *Payouts) sign(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
@@ -258,7 +258,7 @@ func (p *Payouts) sign(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
 	}
 	c := d.clone()
 	c.Raw, c.PSBT = raw, nil
-	return p.post(c, Signed, "", nil)
+	return p.post(c, StateSigned, "", nil)
 }
 
 // Broadcast sends a signed batch. Sent again it sends the same bytes.
@@ -272,15 +272,15 @@ func (p *Payouts) Broadcast(ctx context.Context, id string) (*BatchDoc, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.State == Signed {
+	if d.State == StateSigned {
 		next, err := p.broadcast(ctx, d)
 		if err != nil {
 			return d, err
 		}
 		d = next
 	}
-	if d.State != Broadcast && !d.booked() {
-		return d, fmt.Errorf("%w: %s is %s, not %s", ErrState, d.ID, d.State, Signed)
+	if d.State != StateBroadcast && !d.booked() {
+		return d, fmt.Errorf("%w: %s is %s, not %s", ErrState, d.ID, d.State, StateSigned)
 	}
 	return p.check(ctx, d)
 }
@@ -291,7 +291,7 @@ func (p *Payouts) broadcast(ctx context.Context, d *BatchDoc) (*BatchDoc, error)
 	if err := p.reconciled(ctx); err != nil {
 		return nil, err
 	}
-	return p.post(d.clone(), Broadcast, "", nil)
+	return p.post(d.clone(), StateBroadcast, "", nil)
 }
 
 // Cancel gives up a batch that was never signed; its amounts are available again.
@@ -307,17 +307,17 @@ func (p *Payouts) Cancel(_ context.Context, id, reason string) (*BatchDoc, error
 	}
 	var back []ledger.Posting
 	switch d.State {
-	case Cancelled:
+	case StateCancelled:
 		return d, nil
-	case Draft:
-	case Frozen, Approved, Built:
+	case StateDraft:
+	case StateFrozen, StateApproved, StateBuilt:
 		back = move(d, ledger.InPayout, ledger.Available)
 	default:
 		return d, fmt.Errorf("%w: %s is %s, and what was signed cannot be taken back", ErrState, d.ID, d.State)
 	}
 	c := d.clone()
 	c.Reason, c.PSBT = reason, nil
-	return p.post(c, Cancelled, "", back)
+	return p.post(c, StateCancelled, "", back)
 }
 
 // step runs one command on a batch that must be in state from. A batch that is further on is returned as
@@ -332,7 +332,7 @@ func (p *Payouts) step(ctx context.Context, id string, from State, act func(cont
 	if err != nil {
 		return nil, err
 	}
-	order := []State{Draft, Frozen, Approved, Built, Signed, Broadcast, Confirmed, Final}
+	order := []State{StateDraft, StateFrozen, StateApproved, StateBuilt, StateSigned, StateBroadcast, StateConfirmed, StateFinal}
 	at, want := slices.Index(order, d.State), slices.Index(order, from)
 	switch {
 	case at == want:

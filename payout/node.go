@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/node"
 )
 
 // TxOut is an unspent output as a node sees it.
@@ -26,6 +27,38 @@ type Node interface {
 	TxOut(ctx context.Context, txid pool.Hash, vout uint32, mempool bool) (*TxOut, error)
 	// SendRawTransaction hands a signed transaction over; it may be called again with the same bytes.
 	SendRawTransaction(ctx context.Context, raw []byte) error
-	// EstimateFee is the fee in base units per 1000 virtual bytes to confirm within some blocks.
+	// EstimateFee is the fee in base units per 1000 virtual bytes to confirm within some blocks, 0 when
+	// the node cannot tell.
 	EstimateFee(ctx context.Context, blocks int) (pool.Amount, error)
+}
+
+// client makes a Node of one full node's RPC client.
+type client struct{ *node.Client }
+
+// FromClient lets payouts use a full node of the pool.
+func FromClient(c *node.Client) Node { return client{c} }
+
+// TxOut is gettxout.
+func (c client) TxOut(ctx context.Context, txid pool.Hash, vout uint32, mempool bool) (*TxOut, error) {
+	out, found, err := c.GetTxOut(ctx, txid, vout, mempool)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &TxOut{out.Value, out.Script, out.Confirmations, out.Coinbase}, nil
+}
+
+// SendRawTransaction is sendrawtransaction.
+func (c client) SendRawTransaction(ctx context.Context, raw []byte) error {
+	_, _, err := c.Client.SendRawTransaction(ctx, raw)
+	return err
+}
+
+// EstimateFee is estimatesmartfee, or estimatefee where the node has only that. It is 0 when the node has
+// no estimate.
+func (c client) EstimateFee(ctx context.Context, blocks int) (pool.Amount, error) {
+	rate, ok, err := c.EstimateFeeRate(ctx, blocks)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return rate, nil
 }

@@ -177,8 +177,8 @@ func (p *Payouts) Show(id string) (*BatchDoc, error) {
 	return p.fold.find(id)
 }
 
-// docSet names the documents of this package in the ledger.
-const docSet = "payouts"
+// SetPayouts names the documents of this package in the ledger.
+const SetPayouts = "payouts"
 
 // post writes one step of a batch to the ledger. When it returns without error the step is durable and
 // may be acted on. The document is given over to post.
@@ -196,7 +196,7 @@ func (p *Payouts) post(d *BatchDoc, state State, note string, postings []ledger.
 	}
 	_, err = p.book.Post(ledger.Entry{
 		Time: now, Kind: "payout." + string(state), Key: key,
-		Subject:  &ledger.Subject{Set: docSet, ID: d.ID, Rank: int64(d.Seq)},
+		Subject:  &ledger.Subject{Set: SetPayouts, ID: d.ID, Rank: int64(d.Seq)},
 		Postings: postings, Body: body,
 	})
 	if err != nil {

@@ -64,7 +64,7 @@ func TestCrash(t *testing.T) {
 		}
 		reached[w.crashed] = true
 	}
-	for _, state := range []State{Draft, Frozen, Approved, Built, Signed, Broadcast, Confirmed, Final} {
+	for _, state := range []State{StateDraft, StateFrozen, StateApproved, StateBuilt, StateSigned, StateBroadcast, StateConfirmed, StateFinal} {
 		for _, side := range []string{"before", "after"} {
 			if !reached[side+" payout."+string(state)] {
 				t.Errorf("never killed %s %s", side, state)

@@ -73,7 +73,7 @@ func (p *Payouts) reconcile(ctx context.Context) (*Reconciliation, error) {
 
 	frozen := map[pool.AccountID]pool.Amount{}
 	for _, d := range p.fold.batches {
-		if d.open() && d.State != Draft {
+		if d.open() && d.State != StateDraft {
 			for _, q := range d.Payees {
 				frozen[q.Account] += q.Amount
 			}

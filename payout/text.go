@@ -117,7 +117,9 @@ func (t *text) line(format string, args ...any) {
 	}
 }
 
-func (t *text) amount(a pool.Amount) string { return a.Format(t.params.Decimals) + " " + t.params.Symbol }
+func (t *text) amount(a pool.Amount) string {
+	return a.Format(t.params.Decimals) + " " + t.params.Symbol
+}
 
 func (t *text) totals(d *BatchDoc) {
 	t.line("payees\t%d", len(d.Payees))

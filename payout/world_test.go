@@ -83,6 +83,7 @@ type world struct {
 	credited []pool.Amount
 	blocks   []testBlock
 	clock    int64
+	batch    []ledger.Entry
 
 	countdown int // events until a crash, 0: none
 	crashed   string
@@ -304,7 +305,7 @@ func (w *world) finish() {
 		if errors.Is(err, ErrNothing) {
 			all := true
 			for _, d := range w.list() {
-				all = all && (d.State == Final || d.dead())
+				all = all && (d.State == StateFinal || d.dead())
 			}
 			if all {
 				return
