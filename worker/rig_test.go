@@ -77,7 +77,7 @@ func TestSharesFollowTheLimit(t *testing.T) {
 	await(t, "60 shares of the slowest rig", func() bool { return accepted(2)-before[2] >= 60 })
 	seconds := time.Since(begin).Seconds()
 	for i, limit := range limits {
-		if rate := (accepted(i) - before[i]) / seconds; rate < limit*0.8 || rate > limit*1.2 {
+		if rate := (accepted(i) - before[i]) / seconds; rate < limit*0.6 || rate > limit*1.2 { // a busy machine may be late, never early
 			t.Errorf("limit %v H/s: %.1f shares a second", limit, rate)
 		}
 	}
@@ -108,10 +108,12 @@ func TestStopsAtOnce(t *testing.T) {
 
 // A pool that comes back is found again, with a new login and new work.
 func TestReconnects(t *testing.T) {
+	const times = 12
 	p := listen(t)
-	r := start(t, p, nil)
+	// Were the delay to grow after useful connections, it would be minutes.
+	r := start(t, p, func(_ *Options, timing *timing) { timing.backoffMost = time.Hour })
 	seen := map[string]bool{}
-	for i := range 3 {
+	for i := range times {
 		peer := p.accept()
 		extranonce1 := fmt.Sprintf("%08x", i)
 		peer.login(extranonce1, 4, "1fffe000")
@@ -127,8 +129,8 @@ func TestReconnects(t *testing.T) {
 		}
 		_ = peer.conn.Close()
 	}
-	await(t, "three disconnects", func() bool { return len(r.events.of(Disconnected)) >= 3 })
-	if n := len(r.events.of(LoggedIn)); n != 3 {
+	await(t, "the last disconnect", func() bool { return len(r.events.of(Disconnected)) >= times })
+	if n := len(r.events.of(LoggedIn)); n != times {
 		t.Errorf("%d logins", n)
 	}
 }

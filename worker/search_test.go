@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"encoding/binary"
 	"math/bits"
 	"sync"
@@ -8,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/adit-pool/adit/kernels/sha256d"
 )
 
 func sampleWork(twoSize int, mask uint32) *work {
@@ -137,4 +140,114 @@ func TestSpread(t *testing.T) {
 	f(0xffff, 0x1fffe000, 0x1fffe000)
 	f(5, 0x80000101, 0x80000001)
 	f(7, 0, 0)
+}
+
+// easy makes every hash a share.
+func easy(w *work) *work {
+	for i := range w.target {
+		w.target[i] = 0xff
+	}
+	return w
+}
+
+// At one hash a second, with new jobs coming faster than that, no hash is spent
+// on an old job and none is left out.
+func TestSlowSearchHashesTheNewestJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := newSearch(sha256d.Kernel{}, NewLimit(1), &Stats{})
+		s.stats.start()
+		var wait sync.WaitGroup
+		for range 3 {
+			wait.Go(func() { s.run(ctx) })
+		}
+		finds := 0
+		wait.Go(func() {
+			for {
+				select {
+				case f := <-s.found:
+					finds++
+					if f.work != s.current.Load() {
+						t.Error("a hash of an old job")
+					}
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		time.Sleep(100 * time.Millisecond)
+		for range 100 {
+			s.set(easy(sampleWork(4, 0)))
+			time.Sleep(290 * time.Millisecond) // never at the moment of a turn
+		}
+		synctest.Wait()
+		if finds < 29 || finds > 30 {
+			t.Errorf("%d hashes in 29 s", finds)
+		}
+		s.idle()
+		time.Sleep(time.Minute)
+		if hashes := s.stats.Counts().Hashes; hashes != uint64(finds) {
+			t.Errorf("%d hashes, %d of them before the work was taken away", hashes, finds)
+		}
+		cancel()
+		wait.Wait()
+	})
+}
+
+// A batch with more shares than are handed over in one go is searched to its
+// end; that of work with a successor is left.
+func TestScanOfABatch(t *testing.T) {
+	const count = 5*maxFinds + 3
+	f := func(disturb func(*search, *work), least, most int) {
+		t.Helper()
+		s := newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})
+		w := easy(sampleWork(4, 0))
+		s.set(w)
+		b, _ := w.next(count, &s.extranonce2)
+		var wait sync.WaitGroup
+		wait.Go(func() { s.scan(t.Context(), w, b) })
+		ended := make(chan struct{})
+		go func() { wait.Wait(); close(ended) }()
+		seen := map[uint32]bool{}
+		for open := true; open; {
+			select {
+			case f := <-s.found:
+				if seen[f.nonce] = true; len(seen) == maxFinds/2 {
+					disturb(s, w)
+				}
+			case <-ended:
+				open = false
+			}
+		}
+		if len(seen) < least || len(seen) > most {
+			t.Errorf("%d shares of %d, want %d to %d", len(seen), count, least, most)
+		}
+	}
+	f(func(*search, *work) {}, count, count)
+	f(func(s *search, _ *work) { s.set(sampleWork(4, 0)) }, maxFinds, maxFinds)
+
+	// Nobody takes the share: the end of the era still frees the thread.
+	s := newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})
+	w := easy(sampleWork(4, 0))
+	s.set(w)
+	b, _ := w.next(1, &s.extranonce2)
+	close(w.era.over)
+	s.scan(t.Context(), w, b)
+}
+
+// BenchmarkSearch is one thread without a limit: what is lost against the
+// kernel's own figure is the cost of handing out work.
+func BenchmarkSearch(b *testing.B) {
+	ctx, cancel := context.WithCancel(b.Context())
+	s := newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})
+	s.stats.start()
+	s.set(sampleWork(4, 0x1fffe000))
+	var wait sync.WaitGroup
+	wait.Go(func() { s.run(ctx) })
+	for s.stats.Counts().Hashes < uint64(b.N) {
+		time.Sleep(time.Millisecond)
+	}
+	b.ReportMetric(float64(s.stats.Counts().Hashes)/b.Elapsed().Seconds(), "H/s")
+	cancel()
+	wait.Wait()
 }

@@ -165,17 +165,15 @@ func (s *session) receive(m message) error {
 	default:
 		err = s.answered(m)
 	}
-	var not *misunderstood
-	switch {
-	case m.bad != nil, errors.As(err, &not):
-		s.bad++
-		if s.bad >= maxBad {
-			return fmt.Errorf("%d lines not understood, the last: %w", s.bad, err)
-		}
-		s.rig.log.Warn().Err(err).Msg("line from pool not understood")
-		return nil
+	if not := (*misunderstood)(nil); m.bad == nil && !errors.As(err, &not) {
+		return err
 	}
-	return err
+	s.bad++
+	if s.bad >= maxBad {
+		return fmt.Errorf("%d lines not understood, the last: %w", s.bad, err)
+	}
+	s.rig.log.Warn().Err(err).Msg("line from pool not understood")
+	return nil
 }
 
 // misunderstood marks an error of a line that may be skipped.

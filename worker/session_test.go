@@ -104,6 +104,30 @@ func TestOpening(t *testing.T) {
 	}
 }
 
+// A job that comes before the login is answered waits for it.
+func TestJobBeforeLogin(t *testing.T) {
+	p := listen(t)
+	start(t, p, nil)
+	peer := p.accept()
+	peer.difficulty(everyHash)
+	j := sampleJob("early", true)
+	peer.notify(sampleJob("earlier", true))
+	peer.expect("mining.configure")
+	peer.send(`{"id":%s,"result":[[["mining.notify","1"]],"ab",4],"error":null}`, peer.expect("mining.subscribe").id)
+	login := peer.expect("mining.authorize")
+	peer.notify(j)
+	peer.expect("mining.extranonce.subscribe")
+	time.Sleep(20 * time.Millisecond) // what must not happen would happen now
+	peer.send(`{"id":9,"method":"mining.ping"}`)
+	if c := peer.next(); c.result != "pong" {
+		t.Fatalf("the rig sent %+v before the login was answered", c)
+	}
+	peer.send(`{"id":%s,"result":true,"error":null}`, login.id)
+	if s := peer.submit(); s[1] != "early" || !meets(headerOf(j, "ab", s, 0), everyHash) {
+		t.Errorf("share %v", s)
+	}
+}
+
 func TestAnswersThePool(t *testing.T) {
 	p := listen(t)
 	r := start(t, p, func(o *Options, _ *timing) { o.Agent = "rig/1.0" })
@@ -301,6 +325,10 @@ func TestUncleanJobKeepsShares(t *testing.T) {
 		t.Fatalf("header %x does not roll its version", rolledNow.header)
 	}
 	f("smaller mask", `{"method":"mining.set_version_mask","params":["00000000"]}`, false)
+	f("mask wider than was asked for", `{"method":"mining.set_version_mask","params":["FFFFFFFF"]}`, true)
+	if s.mask != versionMask {
+		t.Errorf("mask %x, want %x", s.mask, versionMask)
+	}
 }
 
 // deaf is a client whose pool takes every line and says nothing.
