@@ -116,11 +116,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	cancel()
 	own.Wait()
 
-	s.mu.Lock()
-	for c := range s.conns {
+	for _, c := range s.snapshot(nil) {
 		c.drain()
 	}
-	s.mu.Unlock()
 	s.wg.Wait()
 	return err
 }
@@ -198,25 +196,36 @@ func (s *Server) admit(nc net.Conn) {
 func (s *Server) feed(ctx context.Context) {
 	tick := time.NewTicker(vardiffInterval)
 	defer tick.Stop()
+	var conns []*Conn
 	for {
 		changed := s.opts.Pool.JobChanged()
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
-			s.each(func(c *Conn) { c.offer() })
+			conns = s.snapshot(conns)
+			for _, c := range conns {
+				c.offer()
+			}
 		case now := <-tick.C:
-			s.each(func(c *Conn) { c.review(now) })
+			conns = s.snapshot(conns)
+			for _, c := range conns {
+				c.review(now)
+			}
 		}
+		clear(conns)
 	}
 }
 
-func (s *Server) each(f func(*Conn)) {
+// snapshot replaces conns by the connections that there are.
+func (s *Server) snapshot(conns []*Conn) []*Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	conns = conns[:0]
 	for c := range s.conns {
-		f(c)
+		conns = append(conns, c)
 	}
+	return conns
 }
 
 // origin is what a connection is counted under: an IPv4 address, or the /64 of an IPv6 one.

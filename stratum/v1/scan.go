@@ -3,6 +3,7 @@ package v1
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -11,6 +12,7 @@ import (
 const (
 	maxDepth  = 4
 	maxTokens = 128
+	maxKeys   = 32 // of one object
 )
 
 // Errors of document.parse; their texts go to the miner.
@@ -43,7 +45,7 @@ type token struct {
 }
 
 // document is one JSON text as a flat list of values in the order they stand; keys are strings before
-// their values. It holds no memory of its own but src, which must be shorter than 64 KiB.
+// their values. src must be shorter than 64 KiB.
 type document struct {
 	src    []byte
 	pos    int
@@ -52,8 +54,8 @@ type document struct {
 }
 
 // parse reads exactly one JSON value (RFC 8259) with nothing behind it. Stricter than the RFC it refuses
-// more than maxDepth levels of arrays and objects, more than maxTokens values and keys, an object with two
-// equal keys, and bytes that are not UTF-8.
+// more than maxDepth levels of arrays and objects, more than maxTokens values and keys, an object with more than
+// maxKeys keys or two equal ones, and bytes that are not UTF-8.
 func (d *document) parse(src []byte) error {
 	d.src, d.pos, d.n = src, 0, 0
 	if len(src) >= 1<<16 {
@@ -70,6 +72,12 @@ func (d *document) parse(src []byte) error {
 		return errSyntax
 	}
 	return nil
+}
+
+// release puts d back without the line that it was about.
+func (d *document) release(to *sync.Pool) {
+	d.src = nil
+	to.Put(d)
 }
 
 func (d *document) space() {
@@ -257,9 +265,14 @@ func (d *document) literal(word string) error {
 	return nil
 }
 
-// distinct refuses an object in which a key stands twice.
+// distinct refuses an object in which a key stands twice, and one with so many that looking would take
+// long.
 func (d *document) distinct(object int) error {
+	keys := 0
 	for a := object + 1; a < int(d.tokens[object].next); a = int(d.tokens[a+1].next) {
+		if keys++; keys > maxKeys {
+			return errTooMany
+		}
 		for b := object + 1; b < a; b = int(d.tokens[b+1].next) {
 			if d.same(a, b) {
 				return errDuplicate

@@ -22,6 +22,7 @@ package v1
 
 import (
 	"bytes"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,11 +54,14 @@ type State struct {
 
 // Dialect is Stratum V1.
 type Dialect struct {
-	jobs atomic.Pointer[jobText] // of the job that was last written
+	jobs      atomic.Pointer[jobText] // of the job that was last written
+	documents sync.Pool               // *document: a connection holds none between its lines
 }
 
 // New returns the dialect for one server.
-func New() *Dialect { return &Dialect{} }
+func New() *Dialect {
+	return &Dialect{documents: sync.Pool{New: func() any { return new(document) }}}
+}
 
 // Name is "v1".
 func (d *Dialect) Name() string { return "v1" }
@@ -82,7 +86,8 @@ func (d *Dialect) Message(c *stratum.Conn, dst, line []byte) ([]byte, stratum.Ou
 	if len(line) == 0 {
 		return dst, stratum.Handled
 	}
-	var doc document
+	doc := d.documents.Get().(*document)
+	defer doc.release(&d.documents)
 	if err := doc.parse(line); err != nil {
 		return appendError(dst, nil, false, 20, "Parse error: "+err.Error()), stratum.Malformed
 	}
@@ -93,7 +98,7 @@ func (d *Dialect) Message(c *stratum.Conn, dst, line []byte) ([]byte, stratum.Ou
 	default:
 		return appendError(dst, nil, false, 20, "Not a request"), stratum.Malformed
 	}
-	r := request{doc: &doc, id: -1, method: -1, params: -1}
+	r := request{doc: doc, id: -1, method: -1, params: -1}
 	if text := r.read(); text != "" {
 		return appendError(dst, r.rawID(), false, 20, text), stratum.Malformed
 	}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package stratum_test
+
+const raceEnabled = false

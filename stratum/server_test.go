@@ -1,0 +1,248 @@
+package stratum_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/stratum"
+	"github.com/adit-pool/adit/stratum/stratumtest"
+	"github.com/adit-pool/adit/stratum/v1"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func serve(t testing.TB, change ...func(*stratum.Options)) (*stratumtest.Running, *stratumtest.Pool) {
+	t.Helper()
+	p := stratumtest.NewPool(pool.SchemePPLNS, true)
+	o := stratum.Options{Pool: p, Dialect: v1.New()}
+	for _, f := range change {
+		f(&o)
+	}
+	return stratumtest.Start(t, o), p
+}
+
+// closed waits until the server has counted a connection's end for a reason.
+func closed(t testing.TB, s *stratum.Server, reason stratum.Close) {
+	t.Helper()
+	await(t, func() bool { return s.Stats().Closed[reason.String()] > 0 }, func() string {
+		return fmt.Sprintf("no connection ended by %s: %v", reason, s.Stats().Closed)
+	})
+}
+
+func await(t testing.TB, ok func() bool, say func() string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(say())
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	f := func(o stratum.Options) {
+		t.Helper()
+		if _, err := stratum.New(o); err == nil {
+			t.Error("accepted")
+		}
+	}
+	p, d := stratumtest.NewPool(pool.SchemePPLNS, false), v1.New()
+	good := stratumtest.Limits()
+	f(stratum.Options{})
+	f(stratum.Options{Pool: p, Limits: good})
+	f(stratum.Options{Dialect: d, Limits: good})
+	f(stratum.Options{Pool: p, Dialect: d})
+	f(stratum.Options{Pool: p, Dialect: d, Limits: pool.Limits{Start: 1, Min: 2, Max: 3}})
+	f(stratum.Options{Pool: p, Dialect: d, Limits: pool.Limits{Start: 4, Min: 2, Max: 3}})
+	f(stratum.Options{Pool: p, Dialect: d, Limits: pool.Limits{Start: -1, Min: -2, Max: 3}})
+}
+
+// A share is answered when its commit is done, replies keep the order of requests, and a job overtakes
+// what waits.
+func TestReplyWaitsForCommit(t *testing.T) {
+	s, p := serve(t)
+	c := stratumtest.Dial(t, s.Addr)
+	c.Open("testa")
+	job := c.Rig.Job
+	p.Hold()
+	one, id1 := c.SubmitLine(c.Find(&job))
+	two, id2 := c.SubmitLine(c.Find(&job))
+	three, id3 := c.SubmitLine(c.Find(&job))
+	c.Send(one + "\n" + two + "\n" + `{"id":7,"method":"mining.ping"}` + "\n" + three)
+	await(t, func() bool { return p.Held() == 3 }, func() string { return "shares not judged" })
+	c.Silent(20 * time.Millisecond)
+
+	p.Refresh()
+	c.Expect(stratumtest.Notify)
+
+	p.Release(1, nil)
+	c.Expect(fmt.Sprintf(`{"id":%d,"result":true,"error":null}`, id1))
+	c.Silent(20 * time.Millisecond)
+	p.Release(1, errors.New("disk full"))
+	c.Expect(fmt.Sprintf(`{"id":%d,"result":null,"error":[20,"Share not recorded, please keep mining",null]}`, id2))
+	c.Expect(`{"id":7,"result":"pong","error":null}`)
+	p.Release(-1, nil)
+	c.Expect(fmt.Sprintf(`{"id":%d,"result":true,"error":null}`, id3))
+}
+
+// The job that a request brings does not overtake the reply to that request.
+func TestJobFollowsItsReply(t *testing.T) {
+	s, p := serve(t)
+	c := stratumtest.Dial(t, s.Addr)
+	c.Open("testa")
+	p.Hold()
+	line, id := c.SubmitLine(c.Find(&c.Rig.Job))
+	c.Send(line + "\n" + `{"id":7,"method":"mining.suggest_difficulty","params":[0.000000003]}`)
+	await(t, func() bool { return p.Held() == 1 }, func() string { return "share not judged" })
+	c.Silent(20 * time.Millisecond)
+	p.Release(-1, nil)
+	c.Expect(fmt.Sprintf(`{"id":%d,"result":true,"error":null}`, id))
+	c.Expect(`{"id":7,"result":true,"error":null}`)
+	c.Expect(stratumtest.SetDifficulty)
+	c.Expect(stratumtest.Notify)
+}
+
+// P1: a line without end, before and after the miner is ready.
+func TestEndlessLine(t *testing.T) {
+	s, _ := serve(t)
+	c := stratumtest.Dial(t, s.Addr)
+	io.WriteString(c, strings.Repeat(" ", 5000))
+	c.Closed()
+	closed(t, s.Server, stratum.CloseLongLine)
+
+	c = stratumtest.Dial(t, s.Addr)
+	c.Open("testa")
+	c.Ask(`{"id":5,"method":"mining.ping","params":["`+strings.Repeat("x", 16000)+`"]}`, `{"id":5,"result":"pong","error":null}`)
+	io.WriteString(c, strings.Repeat("{", 17000))
+	c.Closed()
+
+	c = stratumtest.Dial(t, s.Addr) // whole, but too long for a stranger
+	c.Send(`{"id":5,"method":"mining.ping","params":["` + strings.Repeat("x", 5000) + `"]}`)
+	c.Closed()
+}
+
+// A line may come in pieces of any size, and the connection may break in the middle of one.
+func TestLineInPieces(t *testing.T) {
+	s, p := serve(t)
+	c := stratumtest.Dial(t, s.Addr)
+	c.Open("testa")
+	line, id := c.SubmitLine(c.Find(&c.Rig.Job))
+	for i := range len(line) {
+		if _, err := io.WriteString(c, line[i:i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Ask("", fmt.Sprintf(`{"id":%d,"result":true,"error":null}`, id))
+
+	line, _ = c.SubmitLine(c.Find(&c.Rig.Job))
+	io.WriteString(c, line) // no end of line
+	c.Close()
+	closed(t, s.Server, stratum.ClosePeer)
+	await(t, func() bool { return p.Sessions() == 0 }, func() string { return "session not ended" })
+	if n := len(p.Shares()); n != 1 {
+		t.Errorf("%d shares, the second was not whole", n)
+	}
+}
+
+// A peer that half-closes after its last request gets its replies.
+func TestHalfClose(t *testing.T) {
+	s, p := serve(t)
+	c := stratumtest.Dial(t, s.Addr)
+	c.Open("testa")
+	p.Hold()
+	line, id := c.SubmitLine(c.Find(&c.Rig.Job))
+	c.Send(line)
+	c.Conn.(*net.TCPConn).CloseWrite()
+	await(t, func() bool { return p.Held() == 1 }, func() string { return "share not judged" })
+	p.Release(-1, nil)
+	c.Expect(fmt.Sprintf(`{"id":%d,"result":true,"error":null}`, id))
+	c.Closed()
+}
+
+// P4: a flood is answered whole, at the rate allowed, without dropping anyone.
+func TestPipelinedFlood(t *testing.T) {
+	s, _ := serve(t, func(o *stratum.Options) { o.Rate, o.Burst = 20000, 100 })
+	c := stratumtest.Dial(t, s.Addr)
+	const n = 3000
+	go io.WriteString(c, strings.Repeat(`{"id":5,"method":"mining.ping"}`+"\n", n))
+	for range n {
+		c.Expect(`{"id":5,"result":"pong","error":null}`)
+	}
+	if s.Stats().Throttled == 0 {
+		t.Error("the flood was not slowed down")
+	}
+}
+
+func TestStrikes(t *testing.T) {
+	s, _ := serve(t, func(o *stratum.Options) { o.Strikes = 3 })
+	c := stratumtest.Dial(t, s.Addr)
+	c.Open("testa")
+	c.Ask(`x`, `{"id":null,"result":null,"error":[20,"Parse error: not JSON",null]}`)
+	c.Ask(`x`, `{"id":null,"result":null,"error":[20,"Parse error: not JSON",null]}`)
+	line, id := c.SubmitLine(c.Find(&c.Rig.Job)) // a good share makes up for it
+	c.Ask(line, fmt.Sprintf(`{"id":%d,"result":true,"error":null}`, id))
+	for range 3 {
+		c.Ask(`x`, `{"id":null,"result":null,"error":[20,"Parse error: not JSON",null]}`)
+	}
+	c.Closed()
+	closed(t, s.Server, stratum.CloseMalformed)
+}
+
+func TestCaps(t *testing.T) {
+	s, _ := serve(t, func(o *stratum.Options) { o.MaxConns = 2 })
+	a, b := stratumtest.Dial(t, s.Addr), stratumtest.Dial(t, s.Addr)
+	a.Open("testa")
+	b.Open("testb")
+	stratumtest.Dial(t, s.Addr).Closed()
+	closed(t, s.Server, stratum.CloseFull)
+	b.Close()
+	await(t, func() bool { return s.Stats().Connections == 1 }, func() string { return "still counted" })
+	stratumtest.Dial(t, s.Addr).Open("testc")
+
+	s, _ = serve(t, func(o *stratum.Options) { o.MaxPerIP = 1 })
+	stratumtest.Dial(t, s.Addr).Open("testa")
+	stratumtest.Dial(t, s.Addr).Closed()
+	closed(t, s.Server, stratum.ClosePerIP)
+}
+
+// A pool that can start no session says so and hangs up.
+func TestNoSession(t *testing.T) {
+	s, p := serve(t)
+	p.LimitSessions(1)
+	stratumtest.Dial(t, s.Addr).Open("testa")
+	c := stratumtest.Dial(t, s.Addr)
+	c.Ask(`{"id":1,"method":"mining.subscribe","params":[]}`, `{"id":1,"result":null,"error":[20,"No session: the pool is full",null]}`)
+	c.Closed()
+	closed(t, s.Server, stratum.CloseNoSession)
+}
+
+// The end of a server: nobody new, nothing read, what is due is said, then everything is closed.
+func TestDrain(t *testing.T) {
+	s, p := serve(t)
+	c, idle, stranger := stratumtest.Dial(t, s.Addr), stratumtest.Dial(t, s.Addr), stratumtest.Dial(t, s.Addr)
+	c.Open("testa")
+	idle.Open("testb")
+	p.Hold()
+	line, id := c.SubmitLine(c.Find(&c.Rig.Job))
+	c.Send(line)
+	await(t, func() bool { return p.Held() == 1 }, func() string { return "share not judged" })
+	s.Drain()
+	idle.Closed()
+	stranger.Closed()
+	if _, err := net.Dial("tcp", s.Addr); err == nil {
+		t.Error("a draining server takes connections")
+	}
+	p.Release(-1, nil)
+	c.Expect(fmt.Sprintf(`{"id":%d,"result":true,"error":null}`, id))
+	c.Closed()
+	await(t, func() bool { return s.Stats().Connections == 0 && p.Sessions() == 0 }, func() string { return "not drained" })
+	if n := s.Stats().Closed["drain"]; n != 3 {
+		t.Errorf("drained %d of 3", n)
+	}
+}
