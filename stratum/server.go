@@ -111,7 +111,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		<-ctx.Done()
 		ln.Close()
 	})
-	own.Go(func() { s.feed(ctx) })
+	changed := s.opts.Pool.JobChanged() // before anyone can have a job that is replaced
+	own.Go(func() { s.feed(ctx, changed) })
 	err := s.accept(ctx, ln)
 	cancel()
 	own.Wait()
@@ -193,16 +194,16 @@ func (s *Server) admit(nc net.Conn) {
 
 // feed wakes every connection for a new job, and looks at difficulties by a timer so that a silent miner's
 // is lowered.
-func (s *Server) feed(ctx context.Context) {
+func (s *Server) feed(ctx context.Context, changed <-chan struct{}) {
 	tick := time.NewTicker(vardiffInterval)
 	defer tick.Stop()
 	var conns []*Conn
 	for {
-		changed := s.opts.Pool.JobChanged()
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
+			changed = s.opts.Pool.JobChanged() // first: a job that comes while this one is offered is not missed
 			conns = s.snapshot(conns)
 			for _, c := range conns {
 				c.offer()

@@ -108,6 +108,31 @@ func TestJobFollowsItsReply(t *testing.T) {
 	c.Expect(stratumtest.Notify)
 }
 
+// hasty makes another job at the moment that the server has woken for one.
+type hasty struct {
+	*stratumtest.Pool
+	calls int
+}
+
+func (p *hasty) JobChanged() <-chan struct{} {
+	if p.calls++; p.calls == 2 {
+		p.Refresh()
+	}
+	return p.Pool.JobChanged()
+}
+
+// A job that comes while the one before it is being given out is not missed.
+func TestJobsInQuickSuccession(t *testing.T) {
+	p := &hasty{Pool: stratumtest.NewPool(pool.SchemePPLNS, true)}
+	s := stratumtest.Start(t, stratum.Options{Pool: p, Dialect: v1.New()})
+	c := stratumtest.Dial(t, s.Addr)
+	c.Open("testa")
+	p.NextBlock()
+	for c.Rig.Job.NTime != fmt.Sprintf("%08x", p.Current().Template.CurTime) {
+		c.Expect(stratumtest.Notify)
+	}
+}
+
 // P1: a line without end, before and after the miner is ready.
 func TestEndlessLine(t *testing.T) {
 	s, _ := serve(t)
@@ -220,6 +245,19 @@ func TestNoSession(t *testing.T) {
 	c.Ask(`{"id":1,"method":"mining.subscribe","params":[]}`, `{"id":1,"result":null,"error":[20,"No session: the pool is full",null]}`)
 	c.Closed()
 	closed(t, s.Server, stratum.CloseNoSession)
+}
+
+// P12: what a miner calls itself is cut and made printable before anyone sees it.
+func TestAgent(t *testing.T) {
+	s, p := serve(t)
+	c := stratumtest.Dial(t, s.Addr)
+	c.Ask(`{"id":1,"method":"mining.subscribe","params":["evil\u001b[31m\r\n\u00e9`+strings.Repeat("x", 100)+`"]}`,
+		`{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex8>"]],"<hex8>",8],"error":null}`)
+	c.Close()
+	await(t, func() bool { return p.Ended() != nil }, func() string { return "session not ended" })
+	if got, want := p.Ended().Agent, "evil-[31m----"+strings.Repeat("x", 64-13); got != want {
+		t.Errorf("agent %q, want %q", got, want)
+	}
 }
 
 // The end of a server: nobody new, nothing read, what is due is said, then everything is closed.

@@ -31,6 +31,7 @@ type Pool struct {
 	rejects  map[pool.Reject]int
 	sessions int
 	limit    int // sessions that may be open, 0: no limit
+	ended    *pool.Session
 }
 
 // NewPool returns a pool of the given scheme with a first job if ready is set.
@@ -133,6 +134,13 @@ func (p *Pool) Sessions() int {
 	return p.sessions
 }
 
+// Ended is the session that ended last, nil before one did.
+func (p *Pool) Ended() *pool.Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
+}
+
 // LimitSessions makes NewSession fail while n are open.
 func (p *Pool) LimitSessions(n int) {
 	p.mu.Lock()
@@ -155,9 +163,10 @@ func (p *Pool) NewSession(l pool.Limits) (*pool.Session, error) {
 }
 
 // EndSession ends one.
-func (p *Pool) EndSession(*pool.Session) {
+func (p *Pool) EndSession(s *pool.Session) {
 	p.mu.Lock()
 	p.sessions--
+	p.ended = s
 	p.mu.Unlock()
 }
 
