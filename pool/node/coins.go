@@ -56,21 +56,31 @@ func (c *Client) GetTxOut(ctx context.Context, txid pool.Hash, vout uint32, memp
 // parseCoins reads a JSON number of coins, exponents included (btcd writes 1e-8), as base units. It is
 // exact: a fraction of a base unit is an error.
 func parseCoins(n json.Number, decimals int) (pool.Amount, error) {
-	if len(n) > 40 {
-		return 0, fmt.Errorf("amount of %d characters", len(n))
+	r, err := baseUnits(n, decimals)
+	if err != nil {
+		return 0, err
 	}
-	if i := strings.IndexAny(n.String(), "eE"); i >= 0 && len(n)-i > 4 {
-		return 0, fmt.Errorf("amount %s is out of range", n) // big.Rat would build its power of ten
-	}
-	r, ok := new(big.Rat).SetString(n.String())
-	if !ok {
-		return 0, fmt.Errorf("amount %q is not a number", n.String())
-	}
-	r.Mul(r, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimals)), nil)))
 	if !r.IsInt() || !r.Num().IsInt64() {
 		return 0, fmt.Errorf("amount %s is no whole number of base units", n)
 	}
 	return pool.Amount(r.Num().Int64()), nil
+}
+
+// baseUnits is n * 10^decimals, exactly.
+func baseUnits(n json.Number, decimals int) (*big.Rat, error) {
+	text := n.String()
+	if len(text) > 40 || strings.Trim(text, "0123456789.eE+-") != "" {
+		return nil, fmt.Errorf("amount %.40q is not a number", text)
+	}
+	if i := strings.IndexAny(text, "eE"); i >= 0 && len(text)-i > 4 {
+		return nil, fmt.Errorf("amount %s is out of range", text) // big.Rat would build its power of ten
+	}
+	r, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return nil, fmt.Errorf("amount %q is not a number", text)
+	}
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimals)), nil)
+	return r.Mul(r, new(big.Rat).SetInt(unit)), nil
 }
 
 // Transaction is a transaction as a node has it.
@@ -222,27 +232,16 @@ func (c *Client) EstimateFeeRate(ctx context.Context, blocks int) (rate pool.Amo
 	if err != nil || number == "" {
 		return 0, false, err
 	}
-	rate, err = ceilCoins(number, c.params.Decimals)
-	if err != nil || rate <= 0 || rate > maxFeeRate {
-		return 0, false, err
+	r, err := baseUnits(number, c.params.Decimals)
+	if err != nil {
+		return 0, false, fmt.Errorf("fee estimate: %w", err)
 	}
-	return rate, true, nil
-}
-
-// ceilCoins reads a number of coins and rounds up to base units: an estimate may have any fraction.
-func ceilCoins(n json.Number, decimals int) (pool.Amount, error) {
-	f, err := n.Float64()
-	if err != nil || f > 1e6 {
-		return 0, fmt.Errorf("fee rate %.40q is not a number of coins", n.String())
+	units, rest := new(big.Int).QuoRem(r.Num(), r.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		units.Add(units, big.NewInt(1)) // rounded up: an estimate may have any fraction
 	}
-	if f <= 0 {
-		return 0, nil
+	if units.Sign() <= 0 || units.Cmp(big.NewInt(maxFeeRate)) > 0 {
+		return 0, false, nil
 	}
-	r := new(big.Rat).SetFloat64(f)
-	r.Mul(r, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimals)), nil)))
-	q, rest := new(big.Int).QuoRem(r.Num(), r.Denom(), new(big.Int))
-	if rest.Sign() > 0 && f < 1e-3 { // above that a float's own error shows
-		q.Add(q, big.NewInt(1))
-	}
-	return pool.Amount(q.Int64()), nil
+	return pool.Amount(units.Int64()), true, nil
 }
