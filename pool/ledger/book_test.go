@@ -519,3 +519,14 @@ func BenchmarkPost(b *testing.B) {
 		mustPost(b, book, credit(fmt.Sprint(i), 1, 1))
 	}
 }
+
+func TestEntriesOfAnEmptyBook(t *testing.T) {
+	b, err := Open(Options{Dir: t.TempDir(), Pool: "toy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for e, err := range b.Entries(0) {
+		t.Errorf("an empty book has %v (%v)", e, err)
+	}
+}

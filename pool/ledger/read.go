@@ -36,6 +36,9 @@ func (b *Book) Records(after uint64) iter.Seq2[Record, error] {
 			yield(Record{}, err)
 			return
 		}
+		if r == nil {
+			return
+		}
 		for seq := after; seq <= last; seq++ {
 			line, offset, err := r.next()
 			if err == nil {
