@@ -1,0 +1,247 @@
+package edge
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/adit-pool/adit/pool"
+)
+
+// maxReported bounds the workers in one report.
+const maxReported = 20_000
+
+// statistics counts per worker between two reports. It never waits for anything but its own lock.
+type statistics struct {
+	chain   pool.Chain // static
+	rejects []pool.Reject
+
+	mu       sync.Mutex // guards all below
+	since    time.Time
+	workers  map[workerKey]*workerCount
+	sessions map[*pool.Session]int // how many of its workers are counted
+}
+
+// workerKey with a zero account stands for refusals that belong to nobody.
+type workerKey struct {
+	account pool.AccountID
+	name    string
+}
+
+type workerCount struct {
+	script     []byte
+	agent      string
+	sessions   int
+	accepted   uint64
+	rejected   [16]uint64 // by pool.Reject
+	work       float64
+	difficulty pool.Difficulty
+	lastShare  int64
+	best       pool.Hash // least proof-of-work hash
+	hasBest    bool
+	active     bool // since the last report
+}
+
+func newStatistics(c pool.Chain) *statistics {
+	return &statistics{
+		chain: c, rejects: pool.Rejects(), since: time.Now(),
+		workers: make(map[workerKey]*workerCount), sessions: make(map[*pool.Session]int),
+	}
+}
+
+func (t *statistics) begin(s *pool.Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sessions[s] = 0
+}
+
+func (t *statistics) end(s *pool.Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.sessions[s]
+	delete(t.sessions, s)
+	for i := range s.Workers[:min(n, len(s.Workers))] {
+		if c := t.workers[keyOf(&s.Workers[i])]; c != nil && c.sessions > 0 {
+			c.sessions--
+		}
+	}
+}
+
+func keyOf(w *pool.Worker) workerKey { return workerKey{w.Account, w.Name} }
+
+// worker finds or begins the counts of a session's worker. Caller holds mu.
+func (t *statistics) worker(s *pool.Session, i int) *workerCount {
+	if s == nil || i < 0 || i >= len(s.Workers) {
+		if s == nil || len(s.Workers) == 0 {
+			return t.count(workerKey{}, nil)
+		}
+		i = 0
+	}
+	if n, ok := t.sessions[s]; ok && n < len(s.Workers) { // authorized since we looked
+		for k := n; k < len(s.Workers); k++ {
+			c := t.count(keyOf(&s.Workers[k]), s.Workers[k].Script)
+			c.sessions++
+			c.agent = s.Agent
+		}
+		t.sessions[s] = len(s.Workers)
+	}
+	return t.count(keyOf(&s.Workers[i]), s.Workers[i].Script)
+}
+
+func (t *statistics) count(k workerKey, script []byte) *workerCount {
+	c := t.workers[k]
+	if c == nil {
+		c = &workerCount{script: script}
+		t.workers[k] = c
+	}
+	return c
+}
+
+func (t *statistics) issued(s *pool.Session, d pool.Difficulty) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range s.Workers {
+		t.worker(s, i).difficulty = d
+	}
+}
+
+func (t *statistics) rejected(s *pool.Session, worker int, r pool.Reject) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.worker(s, worker)
+	c.active = true
+	if int(r) < len(c.rejected) {
+		c.rejected[r]++
+	}
+}
+
+// submitted counts a verdict. A share whose commit has failed already counts as an internal refusal.
+func (t *statistics) submitted(s *pool.Session, worker int, v *pool.Verdict, commit *pool.Commit) {
+	r := v.Reject
+	if commit != nil {
+		select {
+		case <-commit.Done():
+			if commit.Err() != nil {
+				r = pool.RejectInternal
+			}
+		default:
+		}
+	}
+	if r != pool.Accepted {
+		t.rejected(s, worker, r)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.worker(s, worker)
+	c.active = true
+	c.accepted++
+	c.lastShare = v.Share.Time
+	if v.Share.Flags&pool.ShareEarly == 0 {
+		c.work += v.Share.Issued.Float64()
+	}
+	if !c.hasBest || less(&v.Hash, &c.best) {
+		c.best, c.hasBest = v.Hash, true
+	}
+}
+
+// less compares hashes as numbers: little-endian.
+func less(a, b *pool.Hash) bool {
+	for i := len(a) - 1; i >= 0; i-- {
+		if a[i] != b[i] {
+			return a[i] < b[i]
+		}
+	}
+	return false
+}
+
+// take returns what was counted since the last call, and begins anew. Workers without a session and
+// without a share since then are forgotten.
+func (t *statistics) take(now time.Time) pool.Report {
+	diffOne := t.chain.Params().DiffOne
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := pool.Report{
+		Time: now.UnixMilli(), Interval: now.Sub(t.since).Milliseconds(), Sessions: len(t.sessions),
+		Workers: make([]pool.WorkerReport, 0, min(len(t.workers), maxReported)),
+	}
+	t.since = now
+	for k, c := range t.workers {
+		if !c.active && c.sessions == 0 {
+			delete(t.workers, k)
+			continue
+		}
+		if len(r.Workers) < maxReported {
+			r.Workers = append(r.Workers, t.describe(k, c, diffOne))
+		}
+		*c = workerCount{script: c.script, agent: c.agent, sessions: c.sessions, difficulty: c.difficulty, lastShare: c.lastShare}
+	}
+	return r
+}
+
+func (t *statistics) describe(k workerKey, c *workerCount, diffOne pool.Target) pool.WorkerReport {
+	w := pool.WorkerReport{
+		Account: k.account, Worker: k.name, Agent: c.agent, Accepted: c.accepted, Work: c.work,
+		Difficulty: float64(c.difficulty), LastShare: c.lastShare, Sessions: c.sessions,
+	}
+	if c.script != nil {
+		w.Address, _ = t.chain.Address(c.script) // a script came from an address
+	}
+	if c.hasBest {
+		best, _ := pool.ParseTarget(c.best.String()) // both are big-endian digits
+		w.BestShare = float64(pool.DifficultyOf(diffOne, best))
+	}
+	for _, reject := range t.rejects {
+		if n := c.rejected[reject]; n > 0 {
+			if w.Rejected == nil {
+				w.Rejected = make(map[string]uint64)
+			}
+			w.Rejected[reject.String()] = n
+		}
+	}
+	return w
+}
+
+// report sends statistics every ReportEvery until ctx ends.
+func (e *Edge) report(ctx context.Context) {
+	tick := time.NewTicker(e.opts.ReportEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			r := e.Report(now)
+			call, cancel := context.WithTimeout(ctx, callTimeout)
+			if err := e.opts.Reports.Report(call, r); err != nil {
+				e.opts.Log.Debug().Err(err).Msg("a report of statistics is lost")
+			}
+			cancel()
+		}
+	}
+}
+
+// Report ends the interval of the counters at now and returns what goes to Reports. It is called by Run;
+// what a caller takes is not reported again.
+func (e *Edge) Report(now time.Time) pool.Report {
+	r := e.stats.take(now)
+	r.Edge = e.opts.Name
+	if j := e.Current(); j != nil {
+		r.Height = j.Template.Height
+		r.JobTime = j.Created.UnixMilli()
+		r.NetworkDifficulty = float64(pool.DifficultyOf(e.Params().DiffOne, j.NetworkTarget))
+		r.NetworkWork = j.NetworkWork.String()
+	}
+	r.Backlog = e.Backlog()
+	err := e.opts.Journal.Err()
+	if r.JournalOK = err == nil; err == nil {
+		err = e.opts.Journal.Damage() // of an earlier run: shares are taken, a person must look
+	}
+	if err != nil {
+		r.JournalError = err.Error()
+	}
+	if e.opts.NodeReports != nil {
+		r.Nodes = e.opts.NodeReports()
+	}
+	return r
+}
