@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,7 +17,22 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Servers that start slowly are started once and emptied for each test. Set by the first test that wants
+// them, stopped by TestMain.
+var shared struct {
+	single, cluster *child
+}
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		for _, c := range []*child{shared.single, shared.cluster} {
+			if c != nil {
+				c.stop()
+			}
+		}
+		os.Exit(code)
+	}))
+}
 
 // server is a Redis under test, and a plain client that does to it what operators and accidents do.
 type server struct {
@@ -29,7 +45,32 @@ type server struct {
 // eachServer runs f on the in-process Redis and on a real one.
 func eachServer(t *testing.T, f func(t *testing.T, s *server)) {
 	t.Run("embedded", func(t *testing.T) { f(t, startEmbedded(t)) })
-	t.Run("real", func(t *testing.T) { f(t, startReal(t, "--appendonly", "yes", "--appendfsync", "no")) })
+	t.Run("real", func(t *testing.T) { f(t, sharedServer(t, &shared.single)) })
+	t.Run("cluster", func(t *testing.T) { f(t, sharedServer(t, &shared.cluster, "--cluster-enabled", "yes")) })
+}
+
+var durable = []string{"--appendonly", "yes", "--appendfsync", "no"}
+
+// sharedServer empties a server that is started if it is not there. A Cluster has one node: it refuses
+// what several would refuse, keys of different slots in one script and keys that a script did not name.
+func sharedServer(t *testing.T, c **child, args ...string) *server {
+	t.Helper()
+	started := *c == nil
+	if started {
+		*c = startChild(t, append(args, durable...)...)
+	}
+	s := connect(t, &server{url: (*c).url, real: true})
+	if len(args) > 0 {
+		if started {
+			must(t, s.raw.ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
+			eventually(t, "the cluster is up", func() bool {
+				return strings.Contains(s.raw.ClusterInfo(t.Context()).Val(), "cluster_state:ok")
+			})
+		}
+		s.url = "redis+cluster" + strings.TrimPrefix(s.url, "redis")
+	}
+	s.flush(t)
+	return s
 }
 
 func startEmbedded(t *testing.T) *server {
@@ -42,8 +83,24 @@ func startEmbedded(t *testing.T) *server {
 	return connect(t, &server{url: e.URL()})
 }
 
-// startReal starts a redis-server child; without one on PATH the test is skipped, in CI it fails.
+// startReal starts a redis-server of the test's own.
 func startReal(t *testing.T, args ...string) *server {
+	t.Helper()
+	c := startChild(t, args...)
+	t.Cleanup(c.stop)
+	return connect(t, &server{url: c.url, real: true})
+}
+
+// child is a redis-server process.
+type child struct {
+	cmd *exec.Cmd
+	dir string
+	url string
+}
+
+// startChild starts a redis-server, with arguments "sentinel" and a file one in that role; without one on
+// PATH the test is skipped, in CI it fails.
+func startChild(t *testing.T, args ...string) *child {
 	t.Helper()
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -52,19 +109,28 @@ func startReal(t *testing.T, args ...string) *server {
 		}
 		t.Skip("redis-server is not on PATH: make deps installs it")
 	}
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "adit-redis")
+	must(t, err)
 	port := freePort(t)
-	cmd := exec.Command(bin, append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", dir,
-		"--save", "", "--logfile", filepath.Join(dir, "log"), "--daemonize", "no"}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	first := []string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", dir, "--logfile", filepath.Join(dir, "log")}
+	if args[0] == "sentinel" {
+		first, args = append([]string{args[1]}, first...), []string{"--sentinel"}
+	} else {
+		first = append(first, "--save", "")
+	}
+	c := &child{cmd: exec.Command(bin, append(first, args...)...), dir: dir, url: fmt.Sprintf("redis://127.0.0.1:%d", port)}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.cmd.Start(); err != nil {
+		os.RemoveAll(dir)
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	return connect(t, &server{url: fmt.Sprintf("redis://127.0.0.1:%d", port), real: true})
+	return c
+}
+
+func (c *child) stop() {
+	c.cmd.Process.Kill()
+	c.cmd.Wait()
+	os.RemoveAll(c.dir)
 }
 
 func freePort(t *testing.T) int {

@@ -164,6 +164,55 @@ func TestMirror(t *testing.T) {
 	})
 }
 
+// TestMirrorOfBook mirrors a real book and compares balances and documents.
+func TestMirrorOfBook(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *server) {
+		ctx := t.Context()
+		book, err := ledger.Open(ledger.Options{Dir: t.TempDir(), Pool: "main", Log: zerolog.Nop()})
+		must(t, err)
+		defer book.Close()
+		m, n := miner(1), miner(2)
+		for i, e := range []ledger.Entry{
+			{Kind: "block", Subject: &ledger.Subject{Set: ledger.SetBlocks, ID: "b1", Rank: 7}, Body: json.RawMessage(`{"n":1}`),
+				Postings: []ledger.Posting{{Debit: ledger.CoinbaseImmature, Credit: ledger.MinerImmature(m), Amount: 1<<53 + 1},
+					{Debit: ledger.CoinbaseImmature, Credit: ledger.MinerImmature(n), Amount: 30},
+					{Debit: ledger.CoinbaseImmature, Credit: ledger.PoolFeeImmature, Amount: 9}}},
+			{Kind: "mature", Postings: []ledger.Posting{{Debit: ledger.Wallet, Credit: ledger.CoinbaseImmature, Amount: 1<<53 + 40},
+				{Debit: ledger.MinerImmature(m), Credit: ledger.MinerAvailable(m), Amount: 1<<53 + 1},
+				{Debit: ledger.PoolFeeImmature, Credit: ledger.PoolFee, Amount: 9}}},
+			{Kind: "payout", Postings: []ledger.Posting{{Debit: ledger.MinerAvailable(m), Credit: ledger.MinerInPayout(m), Amount: 1 << 53},
+				{Debit: ledger.MinerInPayout(m), Credit: ledger.Wallet, Amount: 1 << 52}, {Debit: ledger.NetworkFee, Credit: ledger.Wallet, Amount: 5}}},
+		} {
+			e.Key, e.Time = fmt.Sprint(i), 1
+			_, err := book.Post(e)
+			must(t, err)
+		}
+		var entries []ledger.Entry
+		var heads []ledger.Head
+		for r, err := range book.Records(0) {
+			must(t, err)
+			entries, heads = append(entries, r.Entry), append(heads, r.Head)
+		}
+		p := s.pool(t)
+		must(t, p.Apply(ctx, ledger.Head{}, entries, heads))
+		if h, err := p.Head(ctx); err != nil || h != book.Head() {
+			t.Fatalf("mirror stands at %+v, %v, book at %+v", h, err, book.Head())
+		}
+		for a, want := range book.Balances() {
+			if got, err := p.Balance(ctx, a); err != nil || got != want {
+				t.Errorf("%s has %d, %v, want %d", a, got, err, want)
+			}
+		}
+		if _, _, _, paid, err := p.Balances(ctx, m); err != nil || paid != 1<<52 {
+			t.Errorf("paid %d, %v, want %d", paid, err, 1<<52)
+		}
+		want, _ := book.Doc(ledger.SetBlocks, "b1")
+		if got, err := p.Doc(ctx, ledger.SetBlocks, "b1"); err != nil || string(got) != string(want) {
+			t.Errorf("document is %s, %v, want %s", got, err, want)
+		}
+	})
+}
+
 func TestMirrorDocs(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *server) {
 		ctx := t.Context()
@@ -246,7 +295,7 @@ func (b *breaker) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.
 // older copies and empties the server: what readers see is always the fold behind some head, and a last
 // undisturbed run ends at the book's.
 func TestMirrorInterrupted(t *testing.T) {
-	eachServer(t, func(t *testing.T, s *server) {
+	interrupted := func(t *testing.T, s *server) {
 		ctx := t.Context()
 		rapid.Check(t, func(rt *rapid.T) {
 			if err := s.raw.FlushAll(ctx).Err(); err != nil {
@@ -319,5 +368,7 @@ func TestMirrorInterrupted(t *testing.T) {
 				rt.Fatal("something is left half mirrored")
 			}
 		})
-	})
+	}
+	t.Run("embedded", func(t *testing.T) { interrupted(t, startEmbedded(t)) })
+	t.Run("real", func(t *testing.T) { interrupted(t, sharedServer(t, &shared.single)) })
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/adit-pool/adit/pool/edge"
 	"github.com/adit-pool/adit/pool/settle"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -19,10 +20,13 @@ type Pool struct {
 }
 
 var (
-	_ settle.Streams = (*Pool)(nil)
-	_ settle.Lease   = (*Pool)(nil)
-	_ settle.Mirror  = (*Pool)(nil)
-	_ settle.Windows = (*Pool)(nil)
+	_ edge.Stream     = (*Pool)(nil)
+	_ edge.Candidates = (*Pool)(nil)
+	_ edge.Reports    = (*Pool)(nil)
+	_ settle.Streams  = (*Pool)(nil)
+	_ settle.Lease    = (*Pool)(nil)
+	_ settle.Mirror   = (*Pool)(nil)
+	_ settle.Windows  = (*Pool)(nil)
 )
 
 // Pool opens the part of the pool with the given id. known is what [Pool.Identity] was the last time, ""

@@ -120,8 +120,13 @@ func TestStatistics(t *testing.T) {
 		if v.Accepted >= 2*(360+714+714) || !near(v.Hashrate, 100*10/600.) {
 			t.Fatalf("a day later: %d accepted, %v H/s", v.Accepted, v.Hashrate)
 		}
-		if a, err = p.AccountView(ctx, miner(0)); err != nil || len(a.Workers) != 1 && s.real || a.Workers[0].Accepted != 2+2*0 && a.History[0].Time < at(time.Hour)/1000 {
-			t.Fatalf("a day later: %+v, %v", a, err)
+		a, err = p.AccountView(ctx, miner(0))
+		must(t, err)
+		if len(a.Workers) != 1 || a.Workers[0].Accepted != 2 || a.Workers[0].Rejected["stale"] != 1 || !near(a.Hashrate, 1000/600.) {
+			t.Fatalf("a day later the account is %+v", a)
+		}
+		if h := a.History; h[0].Time != at(70*time.Minute)/1000 || !near(h[0].Hashrate, 500) || h[10].Hashrate != 0 {
+			t.Fatalf("a day later the history is %+v", h)
 		}
 		if edges := s.raw.HKeys(ctx, p.k.edges()).Val(); !slices.Equal(edges, []string{"b"}) {
 			t.Fatalf("edges kept are %q", edges)
@@ -180,7 +185,7 @@ func TestStatisticsHostile(t *testing.T) {
 
 // TestStatisticsBounded reports for two simulated days and looks at what is kept.
 func TestStatisticsBounded(t *testing.T) {
-	s := startReal(t, "--appendonly", "yes", "--appendfsync", "no")
+	s := startReal(t, durable...)
 	ctx := t.Context()
 	p := s.pool(t)
 	for d := time.Duration(0); d < 48*time.Hour; d += 5 * time.Minute {

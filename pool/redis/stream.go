@@ -12,7 +12,7 @@ import (
 )
 
 // emptyStreamTTL is how long a stream without blocks stays: long enough to remember its last id for an
-// edge that pauses; when it is gone the edge sends its oldest block again.
+// edge that pauses. When it is gone, the edge sends its oldest block again.
 const emptyStreamTTL = 7 * 24 * time.Hour
 
 // Append puts one journal block, which ends with sequence last, behind the block that ends with prevLast,
@@ -39,7 +39,8 @@ func (p *Pool) Last(ctx context.Context, edge string, epoch uint64) (uint64, err
 
 func (p *Pool) append(ctx context.Context, edge string, epoch, prevLast, last uint64, block []byte) (uint64, error) {
 	v, err := p.run(ctx, appendLua, []string{p.k.streams(), p.k.shares(epoch)},
-		streamField(edge, epoch), strconv.FormatUint(prevLast, 10), strconv.FormatUint(last, 10), block)
+		streamField(edge, epoch), strconv.FormatUint(prevLast, 10), strconv.FormatUint(last, 10), block,
+		emptyStreamTTL.Milliseconds())
 	if err != nil {
 		return 0, fmt.Errorf("append to the stream of edge %s, epoch %016x: %w", edge, epoch, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/adit-pool/adit/pool/settle"
 )
@@ -156,7 +157,7 @@ func TestStreamLoss(t *testing.T) {
 // TestStreamRolledBack restores an older Redis, as a failover can. The edge may have dropped blocks that
 // the older stream lacks; the settler knows by its ledger, and its trim makes the stream start anew.
 func TestStreamRolledBack(t *testing.T) {
-	s := startReal(t, "--appendonly", "yes", "--appendfsync", "no") // DUMP of streams is real Redis only
+	s := startReal(t, durable...) // DUMP of streams is real Redis only
 	p := s.pool(t)
 	e := &toyEdge{oldest: 1, newest: 5}
 	e.send(t, p)
@@ -186,6 +187,25 @@ func TestTwoForwarders(t *testing.T) {
 		wg.Wait()
 		must(t, errors.Join(errs...))
 		(&toyEdge{newest: 60}).check(t, s.pool(t), 0, 1)
+	})
+}
+
+// TestEmptyStreamStays looks at a stream whose blocks the ledger has all: while its edge asks for it, it
+// remembers where it ended.
+func TestEmptyStreamStays(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *server) {
+		p := s.pool(t)
+		e := &toyEdge{oldest: 1, newest: 3}
+		e.send(t, p)
+		must(t, p.Trim(t.Context(), toyStream, 3))
+		key := p.k.shares(testEpoch)
+		must(t, s.raw.PExpire(t.Context(), key, time.Hour).Err())
+		if last, err := p.Append(t.Context(), toyName, testEpoch, 2, 3, toyBlock(3)); err != nil || last != 3 {
+			t.Fatalf("stream ends at %d, %v", last, err)
+		}
+		if ttl := s.raw.PTTL(t.Context(), key).Val(); ttl <= time.Hour || ttl > emptyStreamTTL {
+			t.Fatalf("an empty stream expires in %v", ttl)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 -- Append one journal block behind the one it follows, or say where the stream really ends.
 -- KEYS 2 streams (hash), 3 stream
--- ARGV 2 stream's field in streams, 3 last id before, 4 last id after, 5 block ('' only asks)
+-- ARGV 2 stream's field in streams, 3 last id before, 4 last id after, 5 block ('' only asks),
+--      6 ms until an empty stream goes
 -- Returns the number of the stream's last id after the call, as text: numbers would pass through doubles.
 --
 -- The last id stands in two places: the stream itself, which keeps it through XTRIM and loses it with DEL
@@ -26,5 +27,7 @@ if last == ARGV[3] and ARGV[5] ~= '' then
   redis.call('PERSIST', KEYS[3])
   redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
   last = ARGV[4]
+elseif redis.call('PTTL', KEYS[3]) > 0 then
+  redis.call('PEXPIRE', KEYS[3], ARGV[6]) -- empty, but its edge is alive
 end
 return last
