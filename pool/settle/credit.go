@@ -1,0 +1,190 @@
+package settle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// credit reads a block back from the chain and posts what it pays.
+func (s *Settler) credit(ctx context.Context, b *tracked) error {
+	raw, err := s.o.Node.RawBlock(ctx, b.hash)
+	if err != nil {
+		return fmt.Errorf("%w for block %s: %w", errNode, b.hash, err)
+	}
+	coinbase, err := s.o.Chain.ParseCoinbase(raw)
+	if err != nil {
+		return fmt.Errorf("read the coinbase of block %s: %w", b.hash, err)
+	}
+	return s.move(b, ledger.BlockImmature, func(doc *ledger.BlockDoc) ([]ledger.Posting, error) {
+		if err := s.allot(doc, &coinbase); err != nil {
+			return nil, err
+		}
+		if err := s.accounts(doc.Credits); err != nil {
+			return nil, err
+		}
+		return creditPostings(doc), nil
+	})
+}
+
+// allot fills in what a block's coinbase pays, and to whom.
+func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
+	promised := doc.Value
+	value, own, others, err := s.outputs(coinbase)
+	if err != nil {
+		return fmt.Errorf("coinbase of block %s: %w", doc.Hash, err)
+	}
+	doc.Value, doc.PaidByCoinbase = value, others
+	doc.Coinbase = &ledger.Coinbase{TxID: coinbase.TxID, Outputs: own}
+	doc.Fee, doc.Carry, doc.Credits = value, 0, nil
+	if doc.Window == nil { // solo: what the coinbase pays the pool is the fee
+		return nil
+	}
+	if doc.Finder != nil && promised != value && doc.Step == 1 {
+		s.log.Warn().Stringer("block", doc.Hash).Int64("promised", int64(promised)).Int64("paid", int64(value)).
+			Msg("the coinbase does not pay the pool what its template promised")
+	}
+	weights, err := s.fold.store.sum(doc.Window)
+	if err != nil {
+		return fmt.Errorf("window of block %s: %w", doc.Hash, err)
+	}
+	w := pool.Window{First: doc.Window.First, Last: doc.Window.Last, Rest: doc.Window.Rest, Weight: weights}
+	split, err := s.o.Scheme.Split(&w, value, doc.FeePPM)
+	if err != nil {
+		return fmt.Errorf("split block %s: %w", doc.Hash, err)
+	}
+	sum := split.Fee + split.Carry
+	for _, c := range split.Credits {
+		sum += c.Amount
+	}
+	if sum != value {
+		return fmt.Errorf("split of block %s gives %d of %d", doc.Hash, sum, value)
+	}
+	doc.Fee, doc.Carry, doc.Credits = split.Fee, split.Carry, split.Credits
+	return nil
+}
+
+// outputs divides a coinbase's outputs into the pool's own and the accounts that it pays directly.
+func (s *Settler) outputs(coinbase *pool.CoinbaseTx) (value pool.Amount, own []ledger.Output, others []pool.Credit, err error) {
+	for i, out := range coinbase.Outputs {
+		switch {
+		case out.Value <= 0 || len(out.Script) == 0:
+		case bytes.Equal(out.Script, s.o.RewardScript):
+			if value, err = value.Add(out.Value); err != nil {
+				return 0, nil, nil, err
+			}
+			own = append(own, ledger.Output{Index: uint32(i), Value: out.Value, Script: out.Script})
+		default:
+			others = append(others, pool.Credit{Account: pool.AccountOf(s.o.Pool, out.Script), Amount: out.Value})
+		}
+	}
+	return value, own, others, nil
+}
+
+// accounts posts the document of every account that is credited for the first time.
+func (s *Settler) accounts(credits []pool.Credit) error {
+	var entries []ledger.Entry
+	for _, c := range credits {
+		id := c.Account.String()
+		if s.o.Book.Has(ledger.SetAccounts, id) {
+			continue
+		}
+		script := s.fold.scripts[c.Account]
+		if len(script) == 0 {
+			return fmt.Errorf("account %s has no script in the slices", id)
+		}
+		address, err := s.o.Chain.Address(script)
+		if err != nil {
+			address = ""
+		}
+		body, err := ledger.Body(ledger.AccountDoc{Account: c.Account, Script: script, Address: address})
+		if err != nil {
+			return err
+		}
+		entries = append(entries, ledger.Entry{
+			Kind: "account.new", Key: "account/" + id, Body: body,
+			Subject: &ledger.Subject{Set: ledger.SetAccounts, ID: id},
+		})
+	}
+	for chunk := range slices.Chunk(entries, 5000) {
+		if _, err := s.o.Book.PostAll(chunk); err != nil && !errors.Is(err, ledger.ErrExists) {
+			return err
+		}
+	}
+	return nil
+}
+
+// creditPostings is what a block brings once it is in the active chain.
+func creditPostings(doc *ledger.BlockDoc) []ledger.Posting {
+	out := make([]ledger.Posting, 0, len(doc.Credits)+2)
+	for _, c := range doc.Credits {
+		out = append(out, ledger.Posting{Debit: ledger.CoinbaseImmature, Credit: ledger.MinerImmature(c.Account), Amount: c.Amount})
+	}
+	out = appendPosting(out, ledger.CoinbaseImmature, ledger.PoolFeeImmature, doc.Fee)
+	return appendPosting(out, ledger.CoinbaseImmature, ledger.Carry, doc.Carry)
+}
+
+// maturePostings moves it to where it can be paid from.
+func maturePostings(doc *ledger.BlockDoc) []ledger.Posting {
+	out := make([]ledger.Posting, 0, len(doc.Credits)+2)
+	for _, c := range doc.Credits {
+		out = append(out, ledger.Posting{Debit: ledger.MinerImmature(c.Account), Credit: ledger.MinerAvailable(c.Account), Amount: c.Amount})
+	}
+	out = appendPosting(out, ledger.PoolFeeImmature, ledger.PoolFee, doc.Fee)
+	return appendPosting(out, ledger.Wallet, ledger.CoinbaseImmature, doc.Value)
+}
+
+// lateReversal takes back credit and maturity in one.
+func lateReversal(doc *ledger.BlockDoc) []ledger.Posting {
+	out := make([]ledger.Posting, 0, len(doc.Credits)+2)
+	for _, c := range doc.Credits {
+		out = append(out, ledger.Posting{Debit: ledger.MinerAvailable(c.Account), Credit: ledger.Wallet, Amount: c.Amount})
+	}
+	out = appendPosting(out, ledger.PoolFee, ledger.Wallet, doc.Fee)
+	return appendPosting(out, ledger.Carry, ledger.Wallet, doc.Carry)
+}
+
+func reversed(postings []ledger.Posting) []ledger.Posting {
+	out := slices.Clone(postings)
+	for i := range out {
+		out[i].Debit, out[i].Credit = out[i].Credit, out[i].Debit
+	}
+	return out
+}
+
+func appendPosting(out []ledger.Posting, debit, credit ledger.Account, amount pool.Amount) []ledger.Posting {
+	if amount == 0 {
+		return out
+	}
+	return append(out, ledger.Posting{Debit: debit, Credit: credit, Amount: amount})
+}
+
+// overdrafts lists the accounts that postings would leave below zero, as the book stands now.
+func overdrafts(book *ledger.Book, postings []ledger.Posting) []ledger.Account {
+	change := make(map[ledger.Account]pool.Amount)
+	for _, p := range postings {
+		if p.Debit.DebitNormal() {
+			change[p.Debit] += p.Amount
+		} else {
+			change[p.Debit] -= p.Amount
+		}
+		if p.Credit.DebitNormal() {
+			change[p.Credit] -= p.Amount
+		} else {
+			change[p.Credit] += p.Amount
+		}
+	}
+	var out []ledger.Account
+	for account, by := range change {
+		if by < 0 && book.Balance(account)+by < 0 {
+			out = append(out, account)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

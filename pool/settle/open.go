@@ -1,0 +1,100 @@
+package settle
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/journal"
+)
+
+// checkpointName is the file of the open slice.
+const checkpointName = "open"
+
+// openSlice is the slice that shares are added to.
+type openSlice struct {
+	number  uint64
+	prev    [32]byte
+	sums    map[pool.AccountID]pool.Work
+	score   pool.Work
+	counts  Slice               // First, Newest, Shares, Early, Solo, Work, SoloWork
+	from    map[StreamID]uint64 // where each stream stood when the slice took its first share of it
+	extras  []Extra
+	scripts map[pool.AccountID][]byte // of accounts in no earlier slice
+}
+
+func newOpenSlice(number uint64, prev [32]byte) *openSlice {
+	return &openSlice{
+		number: number, prev: prev, sums: make(map[pool.AccountID]pool.Work),
+		from: make(map[StreamID]uint64), scripts: make(map[pool.AccountID][]byte),
+	}
+}
+
+// freeze gives the record of the slice as it is. cursors say where the streams stand now.
+func (o *openSlice) freeze(cursors map[StreamID]cursor, reason Reason, block pool.Hash) *Slice {
+	s := o.counts
+	s.Number, s.Prev, s.Reason, s.Block = o.number, o.prev, reason, block
+	s.Score, s.Weight = o.score, weights(o.sums)
+	s.Extras = slices.Clone(o.extras)
+	for id, from := range o.from {
+		if c := cursors[id]; c.next > from {
+			s.Ranges = append(s.Ranges, Range{StreamID: id, From: from, To: c.next, Link: c.link})
+		}
+	}
+	slices.SortFunc(s.Ranges, func(a, b Range) int { return compareStreams(a.StreamID, b.StreamID) })
+	for account, script := range o.scripts {
+		s.Scripts = append(s.Scripts, Script{account, script})
+	}
+	slices.SortFunc(s.Scripts, func(a, b Script) int { return bytes.Compare(a.Account[:], b.Account[:]) })
+	return &s
+}
+
+// thaw is the opposite of freeze, for a checkpoint.
+func thaw(s *Slice) *openSlice {
+	o := newOpenSlice(s.Number, s.Prev)
+	o.score = s.Score
+	o.counts = Slice{First: s.First, Newest: s.Newest, Shares: s.Shares, Early: s.Early, Solo: s.Solo, Work: s.Work, SoloWork: s.SoloWork}
+	for _, w := range s.Weight {
+		o.sums[w.Account] = w.Score
+	}
+	o.extras = slices.Clone(s.Extras)
+	for _, r := range s.Ranges {
+		o.from[r.StreamID] = r.From
+	}
+	for _, x := range s.Scripts {
+		o.scripts[x.Account] = x.Script
+	}
+	return o
+}
+
+// weights sorts sums by account.
+func weights(sums map[pool.AccountID]pool.Work) []pool.Weight {
+	out := make([]pool.Weight, 0, len(sums))
+	for account, score := range sums {
+		out = append(out, pool.Weight{Account: account, Score: score})
+	}
+	slices.SortFunc(out, func(a, b pool.Weight) int { return bytes.Compare(a.Account[:], b.Account[:]) })
+	return out
+}
+
+// readCheckpoint reads the open slice; nil when there is no file.
+func readCheckpoint(fs journal.FS, dir string) (*Slice, error) {
+	b, err := readFile(fs, dir, checkpointName)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	s, err := ParseSlice(b)
+	if err == nil && s.Reason != ReasonOpen {
+		err = fmt.Errorf("%w: closed slice %d", ErrSlice, s.Number)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s/%s: %w; without the file the shares in it are folded again, if their streams still have them", dir, checkpointName, err)
+	}
+	return s, nil
+}
+
+// window gives the open slice's sums as a slice.
+func (o *openSlice) window() *pool.Slice {
+	return &pool.Slice{Number: o.number, Score: o.score, Weight: weights(o.sums)}
+}

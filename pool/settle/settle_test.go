@@ -1,0 +1,348 @@
+package settle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+var wn = networkWork(testBits).Lo
+
+const reward = 5_000_000_001
+
+func pays(script []byte, value pool.Amount) pool.Output {
+	return pool.Output{Script: script, Value: value}
+}
+
+// A block's whole life by hand: shares, candidate, immature, mature, orphaned late, back again.
+func TestLifeOfABlock(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	e := w.edge("a", 7)
+	e.write(t, w.share(1, wn/8), w.share(2, wn/8), w.share(1, wn/8))
+	e.write(t, w.share(3, wn/4))
+	w.flush()
+	w.settle()
+	w.streams.deliver(t, w.candidate("b1", e, 1, e.shares[3]))
+	w.settle()
+	doc := w.doc(block("b1"))
+	if doc.State != ledger.BlockSubmitted || doc.FeePPM != testPPM || doc.FeeVersion != 1 || doc.Window.First != 1 {
+		t.Fatalf("submitted: %+v", doc)
+	}
+	if len(w.streams.found) != 0 {
+		t.Error("the candidate was not acknowledged")
+	}
+
+	w.node.mine("b1", pays(rewardScript, reward), pool.Output{Script: []byte{0x6a, 1}})
+	w.settle()
+	doc = w.doc(block("b1"))
+	fee := pool.Amount(reward * testPPM / 1_000_000)
+	pot := reward - fee
+	if doc.State != ledger.BlockImmature || doc.Fee != fee || doc.Carry != 0 || len(doc.Credits) != 3 || doc.Value != reward {
+		t.Fatalf("immature: %+v", doc)
+	}
+	if got := w.book.Balance(ledger.MinerImmature(accountOf(1))); got < pot*2/5-1 || got > pot*2/5+1 {
+		t.Errorf("account 1 has %d of %d, wants two fifths", got, pot)
+	}
+	var account ledger.AccountDoc
+	if ok, err := ledger.Decode(w.book, ledger.SetAccounts, accountOf(3).String(), &account); !ok || err != nil || string(account.Script) != string(script(3)) || account.Address != "toy-5103" {
+		t.Errorf("account document %+v, %v, %v", account, ok, err)
+	}
+
+	for i := range maturity - 1 {
+		w.node.mine(string(rune('c' + i)))
+	}
+	w.settle()
+	if doc = w.doc(block("b1")); doc.State != ledger.BlockMature {
+		t.Fatalf("mature: %+v", doc)
+	}
+	available := w.book.Balance(ledger.MinerAvailable(accountOf(1)))
+	if w.book.Balance(ledger.Wallet) != reward || w.book.Balance(ledger.PoolFee) != fee || w.book.Balance(ledger.CoinbaseImmature) != 0 || available == 0 {
+		t.Error("balances of a mature block are wrong")
+	}
+	// Account 1 is paid, then the block is orphaned after all: a debt is left, and named.
+	if _, err := w.book.Post(ledger.Entry{Kind: "test", Key: "pay", Postings: []ledger.Posting{{Debit: ledger.MinerAvailable(accountOf(1)), Credit: ledger.Wallet, Amount: available}}}); err != nil {
+		t.Fatal(err)
+	}
+	cut := w.node.branch(1, nil)
+	for i := range maturity + 2 {
+		w.node.mine("other" + string(rune('0'+i)))
+	}
+	w.settle()
+	if doc = w.doc(block("b1")); doc.State != ledger.BlockOrphaned {
+		t.Fatalf("orphaned: %+v", doc)
+	}
+	if got := w.book.Balance(ledger.MinerAvailable(accountOf(1))); got != -available {
+		t.Errorf("account 1 has %d, wants %d", got, -available)
+	}
+	w.node.branch(1, append(cut, block("longer")))
+	w.node.height[block("longer")] = w.node.tip()
+	w.settle()
+	if doc = w.doc(block("b1")); doc.State != ledger.BlockMature {
+		t.Fatalf("back again: %+v", doc)
+	}
+	if got := w.book.Balance(ledger.MinerAvailable(accountOf(1))); got != 0 {
+		t.Errorf("account 1 has %d, wants 0", got)
+	}
+}
+
+func TestSolo(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "solo", "")
+	defer w.stop()
+	e := w.edge("a", 7)
+	share := w.share(1, wn)
+	share.Scheme = pool.SchemeSOLO
+	e.write(t, share)
+	w.flush()
+	w.streams.deliver(t, w.candidate("s", e, 1, e.shares[0]))
+	w.node.mine("s", pays(script(1), reward-50), pays(rewardScript, 50))
+	w.settle()
+	for range maturity {
+		w.node.mine(time.Now().String())
+	}
+	w.settle()
+	doc := w.doc(block("s"))
+	if doc.State != ledger.BlockMature || doc.Window != nil || doc.Fee != 50 || doc.Value != 50 || len(doc.Credits) != 0 ||
+		len(doc.PaidByCoinbase) != 1 || doc.PaidByCoinbase[0] != (pool.Credit{Account: accountOf(1), Amount: reward - 50}) {
+		t.Errorf("solo block: %+v", doc)
+	}
+	if w.book.Balance(ledger.Wallet) != 50 || w.book.Balance(ledger.PoolFee) != 50 {
+		t.Error("the fee of a solo block is not in the book")
+	}
+	if w.s.fold.store.last() != 0 || w.s.fold.open.counts.Solo != 1 || !w.s.fold.open.score.IsZero() {
+		t.Error("a solo share entered or ended a window")
+	}
+}
+
+// A solo block in a shared pool ends no window and takes nothing from it.
+func TestSoloBlockInSharedPool(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	e := w.edge("a", 7)
+	solo := w.share(1, wn/4000)
+	solo.Scheme = pool.SchemeSOLO
+	e.write(t, w.share(2, wn/4000), solo)
+	w.flush()
+	w.streams.deliver(t, w.candidate("s", e, 1, e.shares[1]))
+	w.node.mine("s", pays(script(1), reward-50), pays(rewardScript, 50))
+	w.settle()
+	if doc := w.doc(block("s")); doc.Scheme != "solo" || doc.Window != nil || len(doc.Credits) != 0 {
+		t.Errorf("solo block: %+v", doc)
+	}
+	if w.s.fold.store.last() != 0 {
+		t.Error("a solo block closed a slice")
+	}
+}
+
+// The three ways in which a candidate's share relates to the fold, each delivered twice and again after
+// a restart: the share counts once.
+func TestCandidateShareCountsOnce(t *testing.T) {
+	for name, tt := range map[string]struct {
+		sent   bool // the share's journal block is in the stream before the candidate
+		change func(*pool.Share)
+		shares uint64 // counted in all, of 3 journalled
+		weight bool   // the finder has a weight in the window
+	}{
+		"folded":        {true, func(*pool.Share) {}, 3, true},
+		"not yet":       {false, func(*pool.Share) {}, 3, true},
+		"not journaled": {false, func(s *pool.Share) { s.Seq = 0 }, 4, true},
+		"stale":         {false, func(s *pool.Share) { s.Seq, s.Credit = 0, pool.Work{} }, 3, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, t.TempDir(), "pplns", "2")
+			e := w.edge("a", 7)
+			e.write(t, w.share(1, wn/4000))
+			w.flush()
+			w.settle()
+			e.write(t, w.share(2, wn/4000), w.share(3, wn/4000))
+			if tt.sent {
+				w.flush()
+				w.settle()
+			}
+			share := e.shares[2]
+			tt.change(&share)
+			c := w.candidate("b", e, 1, share)
+			w.streams.deliver(t, c)
+			w.streams.deliver(t, c)
+			w.settle()
+			w.streams.deliver(t, c)
+			w.stop()
+			w.start()
+			defer w.stop()
+			w.settle()
+			w.flush()
+			w.settle()
+			w.node.mine("b", pays(rewardScript, reward))
+			w.settle()
+			counted := w.s.fold.open.counts.Shares
+			for n := uint64(1); n <= w.s.fold.store.last(); n++ {
+				s, err := w.s.fold.store.read(n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				counted += s.Shares
+			}
+			if counted != tt.shares {
+				t.Errorf("%d shares were counted, want %d", counted, tt.shares)
+			}
+			if w.s.fold.store.last() != 1 {
+				t.Errorf("%d slices were closed", w.s.fold.store.last())
+			}
+			got := w.book.Balance(ledger.MinerImmature(accountOf(3)))
+			if (got > 0) != tt.weight {
+				t.Errorf("the finder was credited %d", got)
+			}
+			if len(w.s.fold.skips) != 0 {
+				t.Errorf("skips %v are left", w.s.fold.skips)
+			}
+		})
+	}
+}
+
+// A block that only the chain tells of ends the window without a share; the candidate that comes late
+// only adds its name.
+func TestLearntFromChain(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	e := w.edge("a", 7)
+	e.write(t, w.share(1, wn/4000))
+	w.flush()
+	w.settle()
+	w.node.mine("x", pays([]byte("somebody"), reward))
+	w.node.mine("b", pays(rewardScript, reward))
+	if err := w.turn(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if w.book.Has(ledger.SetBlocks, block("b").String()) {
+		t.Error("the edges were given no time to tell")
+	}
+	w.settle()
+	doc := w.doc(block("b"))
+	if doc.State != ledger.BlockImmature || doc.Finder != nil || doc.Window.Last != 1 || doc.Bits != testBits || doc.Time != 1_700_000_000_000 {
+		t.Errorf("block from the chain: %+v", doc)
+	}
+	if w.book.Has(ledger.SetBlocks, block("x").String()) {
+		t.Error("another's block was taken in")
+	}
+	e.write(t, w.share(2, wn/4000))
+	w.streams.deliver(t, w.candidate("b", e, 2, e.shares[1]))
+	w.flush()
+	w.settle()
+	doc = w.doc(block("b"))
+	if doc.Finder == nil || *doc.Finder != accountOf(2) || doc.State != ledger.BlockImmature || len(doc.Credits) != 1 {
+		t.Errorf("late candidate: %+v", doc)
+	}
+	if w.s.fold.store.last() != 1 || w.s.fold.open.counts.Shares != 1 {
+		t.Error("the share of a late candidate did not count where its stream delivers it")
+	}
+}
+
+func TestRejected(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	e := w.edge("a", 7)
+	e.write(t, w.share(1, wn/4000))
+	w.streams.deliver(t, w.candidate("nobody", e, 1, e.shares[0]))
+	w.settle()
+	for i := range rejectDepth {
+		w.node.mine(string(rune('a' + i)))
+		w.settle()
+		if doc := w.doc(block("nobody")); doc.State != ledger.BlockSubmitted {
+			t.Fatalf("%s with %d blocks on top", doc.State, i)
+		}
+	}
+	w.node.down = true
+	w.node.mine("z")
+	w.settle()
+	if doc := w.doc(block("nobody")); doc.State != ledger.BlockSubmitted {
+		t.Errorf("%s although the node says nothing", doc.State)
+	}
+	w.node.down = false
+	w.settle()
+	if doc := w.doc(block("nobody")); doc.State != ledger.BlockRejected {
+		t.Errorf("%s at last", doc.State)
+	}
+}
+
+// Following the chain costs a handful of calls a tip, however many blocks are watched.
+func TestChainIsCheap(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	e := w.edge("a", 7)
+	e.write(t, w.share(1, wn/4000))
+	w.flush()
+	for i := range 12 {
+		name := "own" + string(rune('a'+i))
+		w.streams.deliver(t, w.candidate(name, e, int64(i+1), pool.Share{Scheme: pool.SchemePPLNS}))
+		w.node.mine(name, pays(rewardScript, reward))
+		w.settle()
+	}
+	before := w.node.calls
+	w.settle()
+	if n := w.node.calls - before; n > 8 {
+		t.Errorf("%d calls for a chain at rest in 8 looks", n)
+	}
+	before = w.node.calls
+	w.node.mine("other")
+	w.settle()
+	if n := w.node.calls - before; n > 20 {
+		t.Errorf("%d calls for one new tip", n)
+	}
+}
+
+func TestFeeSchedule(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	var doc ledger.FeeDoc
+	if ok, err := ledger.Decode(w.book, ledger.SetFees, "1", &doc); !ok || err != nil || doc.PPM != testPPM || doc.Version != 1 {
+		t.Fatalf("first version %+v, %v, %v", doc, ok, err)
+	}
+	again, err := openFees(w.book, 99, w.log)
+	if err != nil || len(again) != 1 || again.at(1_000_000).PPM != testPPM {
+		t.Errorf("another configuration: %+v, %v", again, err)
+	}
+	later := append(again, ledger.FeeDoc{Version: 2, PPM: 7, Height: 100})
+	if later.at(99).Version != 1 || later.at(100).Version != 2 {
+		t.Error("effective height")
+	}
+}
+
+func TestStreamsThatDoNotGoOn(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	e := w.edge("a", 7)
+	e.write(t, w.share(1, wn/4000))
+	e.write(t, w.share(1, wn/4000))
+	e.write(t, w.share(1, wn/4000))
+	other := &toyEdge{id: e.id}
+	other.write(t, w.share(9, wn/4000))
+	f := w.s.fold
+	block := func(raw []byte, fresh int, fail bool) {
+		t.Helper()
+		before := f.dump()
+		n, err := f.block(e.id, raw)
+		if n != fresh || (err != nil) != fail {
+			t.Errorf("%d fresh shares, %v", n, err)
+		}
+		if fresh == 0 && f.dump() != before {
+			t.Error("the state changed")
+		}
+	}
+	block(e.blocks[1], 0, true) // a gap
+	block(e.blocks[0], 1, false)
+	block(e.blocks[0], 0, false) // again
+	other.write(t, w.share(9, wn/4000))
+	block(other.blocks[1], 0, true) // another history
+	block(e.blocks[1][:40], 0, true)
+	block(e.blocks[1], 1, false)
+	bad := w.share(1, 1)
+	bad.Bits = 0
+	e.write(t, w.share(1, wn/4000), bad)
+	block(e.blocks[2], 1, false)
+	block(e.blocks[3], 0, true) // no score: the block as a whole waits
+	if _, err := f.block(StreamID{"a", 8}, e.blocks[0]); err == nil {
+		t.Error("a block of another epoch")
+	}
+}

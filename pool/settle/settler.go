@@ -1,0 +1,381 @@
+package settle
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/journal"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// Options say what a settler works with. Mirror, Windows, Released, FS and the durations may be left
+// out.
+type Options struct {
+	Pool         string
+	Chain        pool.Chain
+	Node         pool.Node
+	Book         *ledger.Book
+	Dir          string // of slices
+	Streams      Streams
+	Lease        Lease
+	Mirror       Mirror
+	Windows      Windows
+	Scheme       pool.Scheme
+	FeePPM       uint32 // of fee version 1, when the book has none
+	RewardScript []byte // whose outputs are the pool's
+	// Released is told which shares are on the ledger's disk, after it has been fsynced. It must not block.
+	Released func(edge string, epoch, throughSeq uint64)
+	FS       journal.FS
+	Log      zerolog.Logger
+
+	Poll     time.Duration // between looks at streams and candidates while nothing comes; 50 ms
+	TipPoll  time.Duration // between looks at the chain; 500 ms
+	ScanLag  time.Duration // age of a block on chain from which it counts as unknown to every edge; 10 s
+	Publish  time.Duration // between window sums published; 5 s
+	Deadline time.Duration // of one call to node or Redis; 10 s
+}
+
+const checkpointInterval = time.Second
+
+// Settler is the one writer of a pool's slices and of its blocks in the ledger. Run's goroutine owns all
+// that is not static; a second goroutine of Run's keeps the mirror up and touches only the book.
+type Settler struct {
+	o     Options // static
+	owner string  // static: of the lease
+	log   zerolog.Logger
+
+	fold    *fold
+	fees    fees
+	chain   *chainView
+	blocks  map[pool.Hash]*tracked
+	scanned scanMark
+	streams map[StreamID]*streamState
+	warned  map[string]time.Time // last time that a recurring trouble was logged
+
+	listed, looked, published, saved time.Time
+	publishEvery, saveEvery          time.Duration
+	dirty                            bool // something was folded since the checkpoint
+}
+
+// streamState is how a stream is being read.
+type streamState struct {
+	listed   bool // by the last look at the list
+	due      time.Time
+	idle     time.Duration
+	released uint64 // told to Released
+	trimmed  uint64
+}
+
+// The refusals of [New] and [Settler.Run] that a person has to look at.
+var (
+	// ErrDiskBehind: the mirror has entries that the ledger's disk has not.
+	ErrDiskBehind = errors.New("the ledger on disk is behind its mirror in Redis: it was restored from an older copy, or belongs to another pool")
+	// ErrOtherHistory: the mirror has other entries than the ledger's disk.
+	ErrOtherHistory = errors.New("the mirror in Redis shows another ledger than the one on disk")
+)
+
+// New restores the state from disk. It does not talk to node or Redis. Close gives the files back.
+func New(o Options) (*Settler, error) {
+	if o.FS == nil {
+		o.FS = journal.Disk{}
+	}
+	for _, d := range []struct {
+		v    *time.Duration
+		want time.Duration
+	}{{&o.Poll, 50 * time.Millisecond}, {&o.TipPoll, 500 * time.Millisecond}, {&o.ScanLag, 10 * time.Second},
+		{&o.Publish, 5 * time.Second}, {&o.Deadline, 10 * time.Second}} {
+		if *d.v == 0 {
+			*d.v = d.want
+		}
+	}
+	s := &Settler{
+		o: o, log: o.Log, chain: newChainView(o.Node), blocks: make(map[pool.Hash]*tracked),
+		streams: make(map[StreamID]*streamState), warned: make(map[string]time.Time),
+		publishEvery: o.Publish, saveEvery: checkpointInterval,
+		dirty: true, // what an earlier process left may not be durable: the first save sees to that
+	}
+	ledgerSlice, err := s.loadBlocks()
+	if err != nil {
+		return nil, err
+	}
+	if s.fold, err = openFold(o.Pool, o.FS, o.Dir, ledgerSlice, o.Log); err != nil {
+		return nil, err
+	}
+	if err := s.loadSide(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	for _, id := range s.fold.streams() {
+		s.streams[id] = &streamState{}
+	}
+	return s, nil
+}
+
+// loadSide reads the small files.
+func (s *Settler) loadSide() error {
+	if err := s.loadScan(); err != nil {
+		return err
+	}
+	b, err := readFile(s.o.FS, s.o.Dir, "owner")
+	if err != nil {
+		return err
+	}
+	if len(b) == 0 {
+		b = []byte(hex.EncodeToString(randomBytes(16)))
+		if err := replaceFile(s.o.FS, s.o.Dir, "owner", b); err != nil {
+			return err
+		}
+	}
+	s.owner = string(b)
+	return nil
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails: crypto/rand ends the program instead
+	return b
+}
+
+// Close gives the files back; not while Run runs.
+func (s *Settler) Close() error { return s.fold.store.close() }
+
+// Run settles until ctx ends. Trouble with node, Redis or a stream is logged and tried again; an error
+// is returned when the disk fails or when ledger and mirror contradict each other.
+func (s *Settler) Run(ctx context.Context) error {
+	for {
+		token, err := s.acquire(ctx)
+		if err == nil {
+			err = s.term(ctx, token)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		group, gctx := errgroup.WithContext(ctx)
+		if s.o.Mirror != nil {
+			group.Go(func() error { return s.mirror(gctx) })
+		}
+		group.Go(func() error { return s.work(gctx, token) })
+		err = group.Wait()
+		s.giveBack(token)
+		if !errors.Is(err, ErrLeaseLost) {
+			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+				return nil
+			}
+			return err
+		}
+		s.log.Warn().Msg("another settler has taken over; waiting for the lease")
+	}
+}
+
+// acquire waits for the lease.
+func (s *Settler) acquire(ctx context.Context) (uint64, error) {
+	for {
+		call, cancel := context.WithTimeout(ctx, s.o.Deadline)
+		token, err := s.o.Lease.Acquire(call, s.owner)
+		cancel()
+		if err == nil {
+			return token, nil
+		}
+		s.warn("lease", err, "waiting for the settler's lease")
+		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (s *Settler) giveBack(token uint64) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := s.o.Lease.Release(ctx, s.owner, token); err != nil {
+		s.log.Warn().Err(err).Msg("the lease runs out by itself: it could not be given back")
+	}
+}
+
+// term begins a new term of the book above whatever the mirror has seen.
+func (s *Settler) term(ctx context.Context, token uint64) error {
+	floor := s.o.Book.Head().Term
+	for s.o.Mirror != nil {
+		head, err := s.mirrorHead(ctx)
+		if errors.Is(err, ErrDiskBehind) || errors.Is(err, ErrOtherHistory) {
+			return err
+		}
+		if err == nil {
+			floor = max(floor, head.Term)
+			break
+		}
+		s.warn("mirror", err, "waiting for Redis")
+		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	s.o.Book.SetTermFloor(floor)
+	body, err := ledger.Body(struct {
+		Token uint64 `json:"token"`
+	}{token})
+	if err != nil {
+		return err
+	}
+	term := s.o.Book.Term()
+	if _, err := s.o.Book.Post(ledger.Entry{Kind: "term", Key: fmt.Sprintf("term/%d", term), Body: body}); err != nil {
+		return fmt.Errorf("begin term %d: %w", term, err)
+	}
+	s.fees, err = openFees(s.o.Book, s.o.FeePPM, s.log)
+	return err
+}
+
+// work is the loop of the settling goroutine.
+func (s *Settler) work(ctx context.Context, token uint64) error {
+	renewed := time.Now()
+	for ctx.Err() == nil {
+		if time.Since(renewed) > time.Second {
+			renewed = time.Now()
+			call, cancel := context.WithTimeout(ctx, s.o.Deadline)
+			err := s.o.Lease.Renew(call, s.owner, token)
+			cancel()
+			if errors.Is(err, ErrLeaseLost) {
+				if failed := s.save(ctx); failed != nil {
+					return failed
+				}
+				return err
+			}
+			if err != nil {
+				s.warn("lease", err, "the lease could not be renewed")
+			}
+		}
+		worked, err := s.turn(ctx, time.Now())
+		if err != nil {
+			return err
+		}
+		if !worked {
+			_ = sleep(ctx, s.o.Poll)
+		}
+	}
+	return s.save(context.WithoutCancel(ctx))
+}
+
+// turn does all that is due. It reports whether there may be more to do at once; the error is one that
+// the settler cannot go on after.
+func (s *Settler) turn(ctx context.Context, now time.Time) (worked bool, err error) {
+	found := s.delivered(ctx)
+	if len(found) > 0 { // their windows shall hold what is there already
+		for _, state := range s.streams {
+			state.due = time.Time{}
+		}
+	}
+	if worked, err = s.read(ctx, now); err != nil {
+		return false, err
+	}
+	if err := s.candidates(ctx, found); err != nil {
+		return false, err
+	}
+	if now.Sub(s.looked) >= s.o.TipPoll {
+		s.looked = now
+		if err := s.look(ctx, now); err != nil {
+			return false, err
+		}
+	}
+	if now.Sub(s.saved) >= s.saveEvery {
+		if err := s.save(ctx); err != nil {
+			return false, err
+		}
+		s.saved = now
+	}
+	if now.Sub(s.published) >= s.publishEvery {
+		s.published = now
+		s.publish(ctx)
+	}
+	return worked, nil
+}
+
+// save checkpoints the open slice, then tells edges and streams what they need not keep any more.
+func (s *Settler) save(ctx context.Context) error {
+	if s.dirty {
+		n, err := s.fold.checkpoint()
+		if err != nil {
+			return fmt.Errorf("checkpoint the open slice: %w", err)
+		}
+		s.dirty = false
+		s.saveEvery = max(checkpointInterval, time.Duration(n>>20)*time.Second) // at most 1 MiB a second
+	}
+	if err := s.saveScan(); err != nil {
+		return err
+	}
+	for _, id := range s.fold.streams() {
+		state, through := s.stream(id), s.fold.next(id)-1
+		if through > state.released && s.o.Released != nil {
+			s.o.Released(id.Edge, id.Epoch, through)
+		}
+		state.released = through
+		if through == state.trimmed || ctx.Err() != nil {
+			continue
+		}
+		call, cancel := context.WithTimeout(ctx, s.o.Deadline)
+		err := s.o.Streams.Trim(call, id, through)
+		cancel()
+		if err != nil {
+			s.warn("trim", err, "a stream could not be trimmed")
+			break
+		}
+		state.trimmed = through
+	}
+	return nil
+}
+
+// publish shows what a block found now would be split over.
+func (s *Settler) publish(ctx context.Context) {
+	if s.o.Windows == nil || s.o.Scheme.ID() == pool.SchemeSOLO {
+		return
+	}
+	start := time.Now()
+	w, err := s.o.Scheme.Window(s.fold.store.walk(s.fold.open.window(), s.fold.store.last()))
+	if err == nil {
+		call, cancel := context.WithTimeout(ctx, s.o.Deadline)
+		err = s.o.Windows.PublishWindow(call, w.Score, w.Weight)
+		cancel()
+	}
+	if err != nil {
+		s.warn("window", err, "the window's sums could not be published")
+	}
+	s.publishEvery = max(s.o.Publish, 20*time.Since(start)) // at most a twentieth of the time
+}
+
+// warn logs a recurring trouble that goes by itself.
+func (s *Settler) warn(kind string, err error, message string) {
+	if s.again(kind, 10*time.Second) {
+		s.log.Warn().Err(err).Msg(message)
+	}
+}
+
+// again reports whether a trouble was not logged in the last while, and notes that it is now.
+func (s *Settler) again(kind string, while time.Duration) bool {
+	now := time.Now()
+	if now.Sub(s.warned[kind]) < while {
+		return false
+	}
+	if len(s.warned) > 1000 {
+		clear(s.warned)
+	}
+	s.warned[kind] = now
+	return true
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,319 @@
+package settle
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/journal"
+)
+
+const (
+	segmentBytes = 256 << 20 // a file is followed by a new one when it has grown above this
+	cacheBytes   = 64 << 20  // of recent slices kept in memory
+	sliceSuffix  = ".slices"
+)
+
+// sliceFile is the chain of closed slices on disk. It is not safe for concurrent use.
+type sliceFile struct {
+	dir      string
+	fs       journal.FS
+	log      zerolog.Logger
+	segment  int64
+	files    []journal.File // in order of their slices
+	size     int64          // of the last file
+	index    []place        // of slice number-1
+	head     [32]byte       // hash of the last slice
+	unsynced bool
+	cache    map[uint64]*pool.Slice
+	cached   int    // bytes
+	oldest   uint64 // in cache
+}
+
+// place is where a slice lies.
+type place struct {
+	file   int32
+	length uint32
+	offset int64
+}
+
+// Damage is an unreadable slice.
+type Damage struct {
+	File   string
+	Offset int64
+	Number uint64 // of the slice that should be there
+	Err    error
+}
+
+// Error names file, offset and slice.
+func (d *Damage) Error() string {
+	return fmt.Sprintf("slice %d in %s at offset %d: %v", d.Number, d.File, d.Offset, d.Err)
+}
+
+// Unwrap gives the cause.
+func (d *Damage) Unwrap() error { return d.Err }
+
+// openSlices reads all slices in dir and shows each to visit. Damage behind slice number durable is cut
+// off with all that follows: it was never relied upon. Other damage is an error.
+func openSlices(fs journal.FS, dir string, durable uint64, log zerolog.Logger, visit func(*Slice) error) (_ *sliceFile, err error) {
+	f := &sliceFile{dir: dir, fs: fs, log: log, segment: segmentBytes, cache: make(map[uint64]*pool.Slice)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.close())
+		}
+	}()
+	if err := fs.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("make the directory of slices: %w", err)
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list slices: %w", err)
+	}
+	cut := false
+	for _, name := range names {
+		if !strings.HasSuffix(name, sliceSuffix) {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if cut {
+			if err := fs.Remove(path); err != nil {
+				return nil, fmt.Errorf("remove slices behind a cut: %w", err)
+			}
+			continue
+		}
+		if cut, err = f.load(path, name, durable, visit); err != nil {
+			return nil, err
+		}
+	}
+	if uint64(len(f.index)) < durable {
+		return nil, fmt.Errorf("slices in %s end at %d, the ledger or the checkpoint knows slice %d: restore the directory", dir, len(f.index), durable)
+	}
+	return f, fs.SyncDir(dir)
+}
+
+// load reads one file; cut says that its end was taken off.
+func (f *sliceFile) load(path, name string, durable uint64, visit func(*Slice) error) (cut bool, err error) {
+	next := uint64(len(f.index)) + 1
+	first, err := strconv.ParseUint(strings.TrimSuffix(name, sliceSuffix), 10, 64)
+	if err != nil || first != next {
+		return false, fmt.Errorf("file %s is out of order: slice %d comes next", path, next)
+	}
+	file, err := f.fs.Open(path, os.O_RDWR)
+	if err != nil {
+		return false, fmt.Errorf("open slices: %w", err)
+	}
+	f.files = append(f.files, file)
+	f.size = 0
+	total, err := file.Size()
+	if err != nil {
+		return false, fmt.Errorf("open slices: %w", err)
+	}
+	for f.size < total {
+		s, record, err := f.readAt(file, f.size, total)
+		if err == nil && (s.Number != uint64(len(f.index))+1 || s.Prev != f.head || s.Reason == ReasonOpen) {
+			err = fmt.Errorf("%w: hash chain is broken", ErrSlice)
+		}
+		if err != nil {
+			number := uint64(len(f.index)) + 1
+			damage := &Damage{path, f.size, number, err}
+			if number <= durable || !errors.Is(err, ErrSlice) {
+				return false, damage
+			}
+			f.log.Warn().Err(damage).Msg("cut slices that nothing relies on; they are folded again")
+			if err := errors.Join(file.Truncate(f.size), file.Sync()); err != nil {
+				return false, fmt.Errorf("cut %s: %w", path, err)
+			}
+			return true, nil
+		}
+		f.enter(s, len(record), sliceHash(record))
+		if err := visit(s); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func (f *sliceFile) readAt(file journal.File, offset, total int64) (*Slice, []byte, error) {
+	var frame [4]byte
+	if total-offset < fixedSize {
+		return nil, nil, fmt.Errorf("%w: %d bytes", ErrSlice, total-offset)
+	}
+	if _, err := file.ReadAt(frame[:], offset); err != nil {
+		return nil, nil, err
+	}
+	n := int64(binary.LittleEndian.Uint32(frame[:]))
+	if n < fixedSize || n > min(total-offset, maxSlice) {
+		return nil, nil, fmt.Errorf("%w: length %d", ErrSlice, n)
+	}
+	record := make([]byte, n)
+	if _, err := file.ReadAt(record, offset); err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	s, err := ParseSlice(record)
+	return s, record, err
+}
+
+// enter notes a slice that stands at the end of the last file.
+func (f *sliceFile) enter(s *Slice, length int, hash [32]byte) {
+	f.index = append(f.index, place{int32(len(f.files) - 1), uint32(length), f.size})
+	f.size += int64(length)
+	f.head = hash
+	f.cache[s.Number] = &s.Slice
+	f.cached += sliceMemory(&s.Slice)
+	if f.oldest == 0 {
+		f.oldest = s.Number
+	}
+	for f.cached > cacheBytes && f.oldest < s.Number {
+		f.cached -= sliceMemory(f.cache[f.oldest])
+		delete(f.cache, f.oldest)
+		f.oldest++
+	}
+}
+
+func sliceMemory(s *pool.Slice) int { return 128 + len(s.Weight)*40 }
+
+// append writes a closed slice behind the others. It is durable after the next sync.
+func (f *sliceFile) append(s *Slice) error {
+	record, err := s.AppendBinary(nil)
+	if err != nil {
+		return err
+	}
+	if len(f.files) == 0 || f.size > f.segment {
+		if err := f.rotate(s.Number); err != nil {
+			return err
+		}
+	}
+	if _, err := f.files[len(f.files)-1].WriteAt(record, f.size); err != nil {
+		return fmt.Errorf("write slice %d: %w", s.Number, err)
+	}
+	f.unsynced = true
+	f.enter(s, len(record), sliceHash(record))
+	return nil
+}
+
+// rotate begins a new file; the one before it is made durable first.
+func (f *sliceFile) rotate(first uint64) error {
+	if err := f.sync(); err != nil {
+		return err
+	}
+	path := filepath.Join(f.dir, fmt.Sprintf("%020d%s", first, sliceSuffix))
+	file, err := f.fs.Open(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return fmt.Errorf("begin a file of slices: %w", err)
+	}
+	f.files, f.size = append(f.files, file), 0
+	if err := f.fs.SyncDir(f.dir); err != nil {
+		return fmt.Errorf("begin a file of slices: %w", err)
+	}
+	return nil
+}
+
+// sync makes all slices durable.
+func (f *sliceFile) sync() error {
+	if !f.unsynced {
+		return nil
+	}
+	if err := f.files[len(f.files)-1].Sync(); err != nil {
+		return fmt.Errorf("fsync slices: %w", err)
+	}
+	f.unsynced = false
+	return nil
+}
+
+// last is the number of the newest closed slice, 0 when there is none.
+func (f *sliceFile) last() uint64 { return uint64(len(f.index)) }
+
+// slice gives the sums of one slice, from memory or from disk. It must not be changed.
+func (f *sliceFile) slice(number uint64) (*pool.Slice, error) {
+	if s := f.cache[number]; s != nil {
+		return s, nil
+	}
+	s, err := f.read(number)
+	if err != nil {
+		return nil, err
+	}
+	return &s.Slice, nil
+}
+
+// read reads one slice whole from disk.
+func (f *sliceFile) read(number uint64) (*Slice, error) {
+	if number == 0 || number > f.last() {
+		return nil, fmt.Errorf("slice %d: the last is %d", number, f.last())
+	}
+	at := f.index[number-1]
+	s, _, err := f.readAt(f.files[at.file], at.offset, at.offset+int64(at.length))
+	if err == nil && s.Number != number {
+		err = fmt.Errorf("%w: slice %d stands in its place", ErrSlice, s.Number)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read slice %d at offset %d: %w", number, at.offset, err)
+	}
+	return s, nil
+}
+
+func (f *sliceFile) close() error {
+	var err error
+	for _, file := range f.files {
+		err = errors.Join(err, file.Close())
+	}
+	f.files = nil
+	return err
+}
+
+// replaceFile writes a small file whole: beside it, fsync, rename, fsync of the directory.
+func replaceFile(fs journal.FS, dir, name string, content []byte) error {
+	final := filepath.Join(dir, name)
+	f, err := fs.Open(final+".tmp", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", final, err)
+	}
+	_, err = f.WriteAt(content, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = fs.Rename(final+".tmp", final)
+	}
+	if err == nil {
+		err = fs.SyncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", final, err)
+	}
+	return nil
+}
+
+// readFile reads a file whole; nil when there is none.
+func readFile(fs journal.FS, dir, name string) ([]byte, error) {
+	path := filepath.Join(dir, name)
+	f, err := fs.Open(path, os.O_RDONLY)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	size, err := f.Size()
+	if err == nil && size > maxSlice {
+		err = fmt.Errorf("%d bytes", size)
+	}
+	var b []byte
+	if err == nil {
+		b = make([]byte, size)
+		if _, err = f.ReadAt(b, 0); errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return b, nil
+}

@@ -1,0 +1,60 @@
+package settle
+
+import (
+	"fmt"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// walk hands out slices from number last down to 1, newest first, then nil. head, when not nil, comes
+// before them.
+func (f *sliceFile) walk(head *pool.Slice, last uint64) func() (*pool.Slice, error) {
+	return func() (*pool.Slice, error) {
+		if head != nil {
+			s := head
+			head = nil
+			return s, nil
+		}
+		if last == 0 {
+			return nil, nil
+		}
+		s, err := f.slice(last)
+		last--
+		return s, err
+	}
+}
+
+// sum adds up the window of a block, as it was fixed when the block was found: whole slices, but of the
+// first floor(score * rest / slice score) for each account.
+func (f *sliceFile) sum(w *ledger.BlockWindow) ([]pool.Weight, error) {
+	if w.First == 0 || w.First > w.Last {
+		return nil, fmt.Errorf("window of slices %d to %d", w.First, w.Last)
+	}
+	sums := make(map[pool.AccountID]pool.Work)
+	for number := w.First; number <= w.Last; number++ {
+		s, err := f.slice(number)
+		if err != nil {
+			return nil, err
+		}
+		part := number == w.First && w.Rest != s.Score
+		if part && w.Rest.Cmp(s.Score) > 0 {
+			return nil, fmt.Errorf("window takes %s of slice %d, which has %s", w.Rest, number, s.Score)
+		}
+		for _, weight := range s.Weight {
+			score := weight.Score
+			if part {
+				if score, err = score.MulDiv(w.Rest, s.Score); err != nil {
+					return nil, fmt.Errorf("take a part of slice %d: %w", number, err)
+				}
+			}
+			if score.IsZero() {
+				continue
+			}
+			if sums[weight.Account], err = sums[weight.Account].Add(score); err != nil {
+				return nil, fmt.Errorf("sum slices %d to %d: %w", w.First, w.Last, err)
+			}
+		}
+	}
+	return weights(sums), nil
+}
