@@ -13,7 +13,7 @@ type Pool interface {
 	Params() *pool.Params
 	// NewSession starts the state of a connection; the error is a pool that can take no more.
 	NewSession(pool.Limits) (*pool.Session, error)
-	// EndSession says that the connection is gone.
+	// EndSession says that the connection is gone: the session is not used any more.
 	EndSession(*pool.Session)
 	// Authorize checks a user name locally. The error's text is sent to the miner.
 	Authorize(user, password string) (pool.Worker, error)
@@ -26,6 +26,7 @@ type Pool interface {
 	Rejected(s *pool.Session, worker int, r pool.Reject)
 	// Current is the newest job, nil before the first.
 	Current() *pool.Job
-	// JobChanged is closed when another job is current; a later call returns another channel.
+	// JobChanged is closed when another job is current: after Current returns it, and after a call would
+	// return the next channel.
 	JobChanged() <-chan struct{}
 }
