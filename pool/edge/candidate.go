@@ -59,11 +59,13 @@ type pursuit struct {
 	block []byte // nil when no node need be asked any more
 	late  bool   // found after stop
 
-	mu        sync.Mutex // guards all below, and the file
+	file recordFile
+
+	mu        sync.Mutex // guards all below; never held while the disk works
 	record    record
+	revision  uint64 // of record, counted when it is encoded
 	blockHex  []byte // nil before the first write and when nothing is left to write
 	published bool   // in this run, with the share's final sequence
-	removed   bool
 }
 
 func openCandidates(o *Options) (*candidates, error) {
@@ -184,30 +186,35 @@ func (c *candidates) pursue(p *pursuit) {
 
 // begun writes a new record.
 func (c *candidates) begun(p *pursuit, written chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var once sync.Once
-	signal := func() { once.Do(func() { close(written) }) }
+	signal := sync.OnceFunc(func() { close(written) })
 	defer signal()
-	p.blockHex = make([]byte, hex.EncodedLen(len(p.block)))
-	hex.Encode(p.blockHex, p.block)
-	c.write(p, signal)
+	digits := make([]byte, hex.EncodedLen(len(p.block)))
+	hex.Encode(digits, p.block)
+	p.mu.Lock()
+	p.blockHex = digits
+	p.mu.Unlock()
+	c.save(p, signal)
 }
 
-// write puts a record on disk. The caller holds p.mu. A failure is told and nothing waits for it.
-func (c *candidates) write(p *pursuit, written func()) {
-	if p.removed || p.blockHex == nil {
-		return // gone, or not begun: the first write has all that is known by then
+// save puts the record on disk as it is now. A failure is told; only the caller waits for it.
+func (c *candidates) save(p *pursuit, written func()) {
+	p.mu.Lock()
+	if p.blockHex == nil { // not begun: the first write has all that is known by then
+		p.mu.Unlock()
+		return
 	}
+	p.revision++
+	revision := p.revision
 	content, err := p.record.encode(p.blockHex)
+	if p.complete() {
+		p.blockHex = nil
+	}
+	p.mu.Unlock()
 	if err == nil {
-		err = writeRecord(c.opts.FS, c.opts.Dir, p.name(), content, written)
+		err = p.file.write(c.opts.FS, c.opts.Dir, p.name(), revision, content, written)
 	}
 	if err != nil {
 		c.log.Error().Err(err).Str("block", p.candidate.Hash.String()).Msg("record of a found block cannot be written; the block goes out all the same")
-	}
-	if p.complete() {
-		p.blockHex = nil
 	}
 }
 
@@ -229,8 +236,10 @@ func (c *candidates) publish(p *pursuit) {
 		p.mu.Lock()
 		p.record.Candidate.Share.Seq = seq
 		p.record.Journalled = true
-		c.write(p, nil)
 		p.mu.Unlock()
+		var saved sync.WaitGroup
+		saved.Go(func() { c.save(p, nil) }) // the ledger need not wait for this disk
+		defer saved.Wait()
 	}
 	for n := 0; ; n++ {
 		err := c.tell(c.life, p)
@@ -358,29 +367,25 @@ func (c *candidates) settled(id pool.Hash) {
 		return
 	}
 	p.mu.Lock()
-	if p.record.Settled {
-		p.mu.Unlock()
-		return
-	}
+	changed := !p.record.Settled
 	p.record.Settled = true
-	if p.record.Result == "" {
-		c.write(p, nil)
-	}
+	asked := p.record.Result == ""
 	p.mu.Unlock()
+	if changed && asked {
+		c.save(p, nil)
+	}
 	c.drop(p)
 }
 
 // drop forgets a block that the nodes have answered for and the ledger has.
 func (c *candidates) drop(p *pursuit) {
 	p.mu.Lock()
-	if p.record.Result == "" || !p.record.Settled || p.removed {
-		p.mu.Unlock()
+	done := p.record.Result != "" && p.record.Settled
+	p.mu.Unlock()
+	if !done {
 		return
 	}
-	p.removed = true
-	err := c.opts.FS.Remove(c.opts.Dir + "/" + p.name())
-	p.mu.Unlock()
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+	if err := p.file.remove(c.opts.FS, c.opts.Dir, p.name()); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		c.log.Warn().Err(err).Str("block", p.candidate.Hash.String()).Msg("record of a settled block stays behind")
 	}
 	c.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
@@ -72,6 +73,32 @@ func decodeRecord(content []byte) (r record, block []byte, err error) {
 		return r, nil, fmt.Errorf("candidate record: block: %w", err)
 	}
 	return r, block, nil
+}
+
+// recordFile is a candidate's place on disk.
+type recordFile struct {
+	mu       sync.Mutex // guards all below, and the file
+	revision uint64     // newest one written
+	removed  bool
+}
+
+// write replaces the file unless a newer revision stands there, or it was removed.
+func (f *recordFile) write(fs journal.FS, dir, name string, revision uint64, content []byte, written func()) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.removed || revision <= f.revision {
+		return nil
+	}
+	f.revision = revision
+	return writeRecord(fs, dir, name, content, written)
+}
+
+// remove deletes the file for good.
+func (f *recordFile) remove(fs journal.FS, dir, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removed = true
+	return fs.Remove(dir + "/" + name)
 }
 
 // writeRecord writes a file whole or not at all. written, which may be nil, is called as soon as

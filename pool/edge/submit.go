@@ -113,8 +113,8 @@ func (c *candidates) conclude(p *pursuit) {
 				Msg("found block is lost: no node takes it")
 		}
 	}
-	c.write(p, nil)
 	p.mu.Unlock()
+	c.save(p, nil)
 	p.block = nil
 	c.drop(p)
 }
