@@ -22,6 +22,8 @@ func TestChaos(t *testing.T) {
 		defer func() { _ = w.book.Close() }()
 		w.t = failer{t, rt}
 		w.node.t = w.t
+		w.opts.FinalDepth = 10 // deeper than any reorganisation here
+		w.restart()
 		w.rich(2)
 		var lies []lie
 		w.node.lie = func(what string) lie {
@@ -54,7 +56,7 @@ func TestChaos(t *testing.T) {
 			"fee":     func(rt *rapid.T) { w.node.feeRate = pool.Amount(rapid.Int64Range(0, 250_000).Draw(rt, "rate")) },
 			"reorg": func(rt *rapid.T) {
 				if deep := w.safeReorg(); deep > 0 {
-					w.node.reorg(rapid.IntRange(1, min(deep, 3)).Draw(rt, "depth"), rapid.Bool().Draw(rt, "forget"), rapid.Bool().Draw(rt, "remine"))
+					w.node.reorg(rapid.IntRange(1, min(deep, 8)).Draw(rt, "depth"), rapid.Bool().Draw(rt, "forget"), rapid.Bool().Draw(rt, "remine"))
 					w.mature()
 				}
 			},

@@ -165,14 +165,10 @@ func (p *Payouts) lookOnce(ctx context.Context, d *BatchDoc) (*place, *Input, er
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask the node for its tip: %w", err)
 	}
-	if d.Block != nil && d.Height <= tip.Height {
-		hash, err := p.node.BlockHash(ctx, d.Height)
-		if err != nil {
-			return nil, nil, fmt.Errorf("ask the node for block %d: %w", d.Height, err)
-		}
-		if hash == *d.Block {
-			return &place{hash, d.Height, tip.Height - d.Height + 1}, nil, nil
-		}
+	if active, err := p.active(ctx, d.Block, d.Height); err != nil {
+		return nil, nil, err
+	} else if active {
+		return &place{*d.Block, d.Height, tip.Height - d.Height + 1}, nil, nil
 	}
 	var spent *Input
 	for i := range d.Inputs {
@@ -180,7 +176,12 @@ func (p *Payouts) lookOnce(ctx context.Context, d *BatchDoc) (*place, *Input, er
 		if err != nil {
 			return nil, nil, fmt.Errorf("ask the node for input %s: %w", d.Inputs[i].Outpoint, err)
 		}
-		if out == nil {
+		if out != nil {
+			continue
+		}
+		if made, err := p.made(ctx, &d.Inputs[i]); err != nil {
+			return nil, nil, err
+		} else if made {
 			spent = &d.Inputs[i]
 			break
 		}
@@ -206,6 +207,35 @@ func (p *Payouts) lookOnce(ctx context.Context, d *BatchDoc) (*place, *Input, er
 		return at, nil, nil
 	}
 	return nil, spent, nil
+}
+
+// made reports whether the transaction that made an input is in the active chain. When it is not, the
+// input is missing, but not spent.
+func (p *Payouts) made(ctx context.Context, in *Input) (bool, error) {
+	if in.Block != nil {
+		return p.active(ctx, in.Block, in.Height)
+	}
+	b, err := p.fold.find(in.Batch)
+	if err != nil {
+		return false, err
+	}
+	if active, err := p.active(ctx, b.Block, b.Height); active || err != nil {
+		return active, err
+	}
+	out, err := p.visible(ctx, b, false)
+	return out != nil, err
+}
+
+// active reports whether a block stands in the active chain; no block does not.
+func (p *Payouts) active(ctx context.Context, block *pool.Hash, height int64) (bool, error) {
+	if block == nil {
+		return false, nil
+	}
+	hash, err := p.node.BlockHash(ctx, height)
+	if err != nil && !errors.Is(err, pool.ErrNoBlock) {
+		return false, fmt.Errorf("ask the node for block %d: %w", height, err)
+	}
+	return err == nil && hash == *block, nil
 }
 
 // visible finds an output of a batch's transaction that the node has as unspent: one that came back to

@@ -19,6 +19,7 @@ type TxOut struct {
 // never read as "not sent" or "not there": only answers are.
 type Node interface {
 	Tip(ctx context.Context) (pool.Tip, error)
+	// BlockHash is the active block at a height, or pool.ErrNoBlock.
 	BlockHash(ctx context.Context, height int64) (pool.Hash, error)
 	// RawBlock is the serialised block.
 	RawBlock(ctx context.Context, id pool.Hash) ([]byte, error)

@@ -143,6 +143,48 @@ func TestReorgOfBookedPayout(t *testing.T) {
 	w.verify()
 }
 
+// TestReorgOfTwo takes two payouts out of the chain at once, of which the second spends the first one's
+// baton: the input that is missing then was not spent by anybody.
+func TestReorgOfTwo(t *testing.T) {
+	w := newWorld(t, WPKH)
+	w.opts.FinalDepth = 50
+	w.restart()
+	w.rich(2)
+	w.find(5_000_000, 1)
+	w.mine(testMaturity)
+	if err := w.run(); err != nil {
+		t.Fatal(err)
+	}
+	w.mine(2)
+	if err := w.check(); err != nil {
+		t.Fatal(err)
+	}
+	w.post(ledger.Entry{Kind: "test.gift", Key: "gift", Postings: []ledger.Posting{
+		{Debit: ledger.PoolFee, Credit: ledger.MinerAvailable(pool.AccountOf(testPool, w.miners[1])), Amount: 20_000}}})
+	w.credited[1] += 20_000
+	if err := w.run(); err != nil {
+		t.Fatal(err)
+	}
+	w.mine(1)
+	if err := w.check(); err != nil {
+		t.Fatal(err)
+	}
+	if all := w.list(); len(all) != 2 || all[0].State != StateConfirmed || all[1].State != StateBroadcast {
+		t.Fatalf("%d payouts", len(all))
+	}
+	w.node.reorg(3, true, false)
+	if n := len(w.node.onChain()); n != 0 {
+		t.Fatalf("%d payouts still on chain", n)
+	}
+	if err := w.check(); err != nil {
+		t.Fatal(err)
+	}
+	w.opts.FinalDepth = 4
+	w.restart()
+	w.finish()
+	w.verify()
+}
+
 // TestOldLedger restores a backup from before a payout: nothing may be paid from it.
 func TestOldLedger(t *testing.T) {
 	for _, earlier := range []int{0, 1} {
