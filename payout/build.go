@@ -41,6 +41,9 @@ func (p *Payouts) feeRate(ctx context.Context) (pool.Amount, error) {
 // The baton comes first on both sides; payees follow in the order of their scripts, then change. What is
 // too little for a change output goes into the baton.
 func (p *Payouts) plan(ctx context.Context, d *BatchDoc) ([]coin, *wire.MsgTx, error) {
+	if p.unspendable != nil {
+		return nil, nil, p.unspendable
+	}
 	if err := p.checkPin(); err != nil {
 		return nil, nil, err
 	}

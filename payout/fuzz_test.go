@@ -87,10 +87,7 @@ func signedBatch(tb testing.TB, typ KeyType) (*BatchDoc, *Key, []byte) {
 	tb.Helper()
 	w := newWorld(tb, typ)
 	w.rich(1)
-	w.opts.Signer = nil
-	w.restart()
-	_ = w.run()
-	d := w.list()[0]
+	d := w.built()
 	pkt, err := psbt.NewFromRawBytes(bytes.NewReader(d.PSBT), false)
 	if err != nil {
 		tb.Fatal(err)

@@ -24,7 +24,8 @@ const (
 // through every state up to broadcast, or to confirmed when the node says so. It may be called at any
 // time, again and again, and after any crash.
 //
-// The error is [ErrNothing] when no payout is open and none is due. With another error the batch, when
+// The error is [ErrNothing] when no payout is open and none is due, and [ErrNoSigner] when none is open and
+// there is no signer. With another error the batch, when
 // there is one, is returned as it stands.
 func (p *Payouts) Run(ctx context.Context) (*BatchDoc, error) {
 	p.mu.Lock()
@@ -43,6 +44,9 @@ func (p *Payouts) Run(ctx context.Context) (*BatchDoc, error) {
 		}
 	}
 	if d == nil {
+		if p.signer == nil {
+			return nil, ErrNoSigner
+		}
 		drafted, err := p.draft(ctx)
 		if err != nil {
 			return nil, err

@@ -62,8 +62,8 @@ type Options struct {
 	Chain        pool.Chain
 	Book         Book
 	Node         Node
-	Signer       Signer // nil: everything up to built
-	RewardScript []byte // the pool's own output script, P2WPKH or P2TR
+	Signer       Signer // nil: Run starts no payout, the single steps go up to built
+	RewardScript []byte // the pool's own output script; payouts are made from P2WPKH and P2TR alone
 
 	Threshold  pool.Amount // least balance that is paid, default 100 000
 	FeeTarget  int         // blocks that a payout may take, for the node's estimate; default 6
@@ -92,6 +92,7 @@ type Payouts struct {
 	signer       Signer
 	script       []byte
 	kind         scriptKind
+	unspendable  error // why no payout can be made from script
 	threshold    pool.Amount
 	feeTarget    int
 	feeFallback  pool.Amount
@@ -107,15 +108,16 @@ type Payouts struct {
 	fold fold       // guarded by mu
 }
 
-// New checks the options and returns the payouts of a pool. It starts nothing.
+// New checks the options and returns the payouts of a pool. It starts nothing. A reward script that
+// payouts cannot be made from is an error when there is a signer, else one of Plan, Draft and Run.
 func New(o Options) (*Payouts, error) {
-	kind, err := spendable(o.RewardScript)
-	if err != nil {
-		return nil, err
+	kind, unspendable := spendable(o.RewardScript)
+	if unspendable != nil && o.Signer != nil {
+		return nil, unspendable
 	}
 	p := &Payouts{
 		pool: o.Pool, chain: o.Chain, book: o.Book, node: o.Node, signer: o.Signer,
-		script: o.RewardScript, kind: kind, pin: o.Baton, now: o.Now, log: o.Log,
+		script: o.RewardScript, kind: kind, unspendable: unspendable, pin: o.Baton, now: o.Now, log: o.Log,
 		threshold:    orDefault(o.Threshold, 100_000),
 		feeTarget:    orDefault(o.FeeTarget, 6),
 		feeFallback:  orDefault(o.FeeRate, 2_000),

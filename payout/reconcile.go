@@ -61,7 +61,29 @@ func (p *Payouts) reconciled(ctx context.Context) error {
 	return fmt.Errorf("%w: %s", ErrMismatch, first.What)
 }
 
+// reconcile asks again when it found something while a block came in: a payout confirmed under the
+// questions looks like a coin that went away.
 func (p *Payouts) reconcile(ctx context.Context) (*Reconciliation, error) {
+	for tries := 1; ; tries++ {
+		before, err := p.node.Tip(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("ask the node for its tip: %w", err)
+		}
+		r, err := p.reconcileOnce(ctx)
+		if err != nil || r.OK() || tries == 5 {
+			return r, err
+		}
+		after, err := p.node.Tip(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("ask the node for its tip: %w", err)
+		}
+		if after == before {
+			return r, nil
+		}
+	}
+}
+
+func (p *Payouts) reconcileOnce(ctx context.Context) (*Reconciliation, error) {
 	balances, err := p.balances()
 	if err != nil {
 		return nil, err

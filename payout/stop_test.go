@@ -185,6 +185,42 @@ func TestReorgOfTwo(t *testing.T) {
 	w.verify()
 }
 
+// TestChainMoves changes the chain between two questions of one look: neither a conflict nor a difference
+// may come of it.
+func TestChainMoves(t *testing.T) {
+	w := newWorld(t, WPKH)
+	w.rich(2)
+	once := func(at string, change func()) {
+		w.node.event = func(what string) {
+			if what == at {
+				w.node.event = w.event
+				change()
+			}
+		}
+	}
+	if err := w.run(); err != nil {
+		t.Fatal(err)
+	}
+	once("after tip", func() { w.node.mine(nil, 0) })
+	if err := w.check(); err != nil {
+		t.Fatalf("confirmed meanwhile: %v", err)
+	}
+	once("after txout", func() { w.node.reorg(1, true, false) })
+	if err := w.check(); err != nil {
+		t.Fatalf("reorganised meanwhile: %v", err)
+	}
+	if d := w.list()[0]; d.State != StateBroadcast || len(w.node.mempool) != 1 {
+		t.Fatalf("state %s, %d in the memory pool", d.State, len(w.node.mempool))
+	}
+	once("before txout", func() { once("before txout", func() { w.node.mine(nil, 0) }) })
+	r, err := w.pay.Reconcile(context.Background())
+	if err != nil || !r.OK() {
+		t.Fatalf("confirmed while reconciling: %+v, %v", r, err)
+	}
+	w.finish()
+	w.verify()
+}
+
 // TestOldLedger restores a backup from before a payout: nothing may be paid from it.
 func TestOldLedger(t *testing.T) {
 	for _, earlier := range []int{0, 1} {
@@ -229,16 +265,7 @@ func TestTwoHistories(t *testing.T) {
 	fork.start()
 	advance := func(w *world) *BatchDoc {
 		t.Helper()
-		ctx := context.Background()
-		d, err := w.pay.Draft(ctx)
-		for _, step := range []func(context.Context, string) (*BatchDoc, error){w.pay.Freeze,
-			func(ctx context.Context, id string) (*BatchDoc, error) { return w.pay.Approve(ctx, id, "somebody") },
-			w.pay.Build, w.pay.Sign} {
-			if err != nil {
-				t.Fatal(err)
-			}
-			d, err = step(ctx, d.ID)
-		}
+		d, err := w.pay.Sign(context.Background(), w.built().ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -378,7 +405,17 @@ func TestRewardAddress(t *testing.T) {
 			t.Errorf("script %x: %v", script, err)
 		}
 	}
+	w.rich(1)
+	w.opts.Signer, w.opts.RewardScript = nil, p2pkh
+	w.restart() // a pool that never pays may have such an address
+	if _, err := w.pay.Plan(context.Background()); !errors.Is(err, ErrRewardScript) {
+		t.Errorf("plan: %v", err)
+	}
+	if err := w.run(); !errors.Is(err, ErrNoSigner) || len(w.list()) != 0 {
+		t.Errorf("run without a key: %v", err)
+	}
 	o := w.opts
+	o.RewardScript = w.key.Script()
 	o.Signer = testKey(w.chain, TR, 9)
 	if _, err := New(o); err == nil {
 		t.Error("a key of another address was taken")

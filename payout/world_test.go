@@ -326,6 +326,27 @@ func (w *world) list() []*BatchDoc {
 	return all
 }
 
+// built takes a new payout as far as built, step by step.
+func (w *world) built() *BatchDoc {
+	w.t.Helper()
+	ctx := context.Background()
+	d, err := w.pay.Draft(ctx)
+	for _, step := range []func(context.Context, string) (*BatchDoc, error){
+		w.pay.Freeze,
+		func(ctx context.Context, id string) (*BatchDoc, error) { return w.pay.Approve(ctx, id, "a person") },
+		w.pay.Build,
+	} {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		d, err = step(ctx, d.ID)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
 // verify holds the chain against the ledger: each batch paid by exactly one transaction, every balance
 // exact.
 func (w *world) verify() {
