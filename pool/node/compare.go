@@ -20,10 +20,10 @@ func (r *Ring) others(i int) []*Client {
 	return list
 }
 
-// fullCheck is the dear truth about a template, and what the other nodes say of it.
-func (r *Ring) fullCheck(ctx context.Context, got work, others []*Client) error {
+// fullCheck is the dear truth about a template, and what the other nodes say of it; settled as in compare.
+func (r *Ring) fullCheck(ctx context.Context, got work, others []*Client) (settled bool, err error) {
 	if err := r.clients[got.node].verify(ctx, got.template); err != nil {
-		return err
+		return false, err
 	}
 	return r.compare(ctx, got.template, others)
 }
@@ -35,7 +35,7 @@ const maxApart = 60
 // compare asks other nodes about a template. The height of its parent and, on the same tip, its bits
 // follow from the chain and must be equal. Outvoted, the template is refused; with one node against one
 // nobody can say who errs, and an operator is called.
-func (r *Ring) compare(ctx context.Context, t *pool.Template, others []*Client) error {
+func (r *Ring) compare(ctx context.Context, t *pool.Template, others []*Client) (settled bool, err error) {
 	agree, differ := 1, 0
 	var word string
 	for _, c := range others {
@@ -64,9 +64,9 @@ func (r *Ring) compare(ctx context.Context, t *pool.Template, others []*Client) 
 	}
 	switch {
 	case differ > agree:
-		return fmt.Errorf("%w: outvoted: %s", ErrTemplate, word)
+		err = fmt.Errorf("%w: outvoted: %s", ErrTemplate, word)
 	case differ > 0:
 		r.log.Error().Str("node", t.Node).Str("template", word).Msg("nodes disagree about the next block")
 	}
-	return nil
+	return err != nil || differ == 0 && agree > 1, err
 }

