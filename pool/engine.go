@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,13 @@ var (
 	ErrNoJob       = errors.New("no job yet: no template from any node")
 	ErrNoWorker    = errors.New("nobody is authorized on this session")
 	ErrExtranonces = errors.New("extranonce1 values of this epoch are used up: restart for a new epoch")
+	ErrSoloFull    = errors.New("too many SOLO accounts at once")
+)
+
+// Masks of version bits that miners may roll.
+const (
+	MaskBIP320 = 0x1fffe000 // bits 13 to 28
+	MaskBIP323 = 0x1fffffe0 // bits 5 to 28, a draft
 )
 
 // EngineConfig says what an Engine makes jobs for.
@@ -26,6 +34,7 @@ type EngineConfig struct {
 	RewardScript []byte        // output script that coinbases pay
 	FeePPM       uint32        // SOLO: the part of the coinbase that RewardScript gets
 	NTimeSlack   time.Duration // how far ntime may run ahead of the clock; 0 means ten minutes
+	VersionMask  uint32        // bits that any listener lets miners roll; 0 means BIP320's
 }
 
 // Engine makes jobs from templates, issues them to sessions and judges what comes back. It does no I/O.
@@ -33,8 +42,9 @@ type EngineConfig struct {
 // share no lock.
 type Engine struct {
 	// Static after construction.
-	cfg    EngineConfig
-	params *Params
+	cfg     EngineConfig
+	params  *Params
+	maxSolo int
 
 	extranonce1 atomic.Uint64 // last one given
 	now         atomic.Pointer[generation]
@@ -42,6 +52,7 @@ type Engine struct {
 
 	mu          sync.Mutex // guards all below
 	lastJob     uint64
+	soloJobs    int           // in all generations
 	generations []*generation // oldest first; the last is now
 }
 
@@ -59,6 +70,8 @@ const (
 	maxSeen = 1 << 16
 	// maxIssued is how many issued jobs a session may submit for.
 	maxIssued = 256
+	// maxSolo bounds the coinbases held for SOLO accounts. Beyond it older templates are given up first.
+	maxSolo = 1 << 16
 	// defaultNTimeSlack is how far ahead of the clock ntime may be rolled.
 	defaultNTimeSlack = 10 * time.Minute
 )
@@ -68,7 +81,10 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	if cfg.NTimeSlack == 0 {
 		cfg.NTimeSlack = defaultNTimeSlack
 	}
-	e := &Engine{cfg: cfg, params: cfg.Chain.Params()}
+	if cfg.VersionMask == 0 {
+		cfg.VersionMask = MaskBIP320
+	}
+	e := &Engine{cfg: cfg, params: cfg.Chain.Params(), maxSolo: maxSolo}
 	worst := &Template{Height: 1<<31 - 1, CoinbaseValue: 1, WitnessCommitment: make([]byte, 38)}
 	spec := e.spec([]Output{{Script: cfg.RewardScript, Value: 1}})
 	spec.Aux = make([]byte, MaxAuxSize)
@@ -98,8 +114,14 @@ func (e *Engine) Job(id uint64) *Job {
 }
 
 // SetTemplate makes the current job from t. Jobs of the same tip stay valid; those of the tip before it
-// are kept so that a late block is still recognised; older ones go.
+// are kept so that a late block is still recognised; older ones go. Bits that miners may roll are clear in
+// a job's version: firmware differs in whether what it submits replaces them or is added to them.
 func (e *Engine) SetTemplate(t *Template, now time.Time) (*Job, error) {
+	if t.Version&e.cfg.VersionMask != 0 {
+		plain := *t
+		plain.Version &^= e.cfg.VersionMask
+		t = &plain
+	}
 	target, err := TargetFromBits(t.Bits)
 	if err != nil {
 		return nil, fmt.Errorf("template of %s at height %d: %w", t.Node, t.Height, err)
@@ -158,12 +180,20 @@ func (e *Engine) retire() {
 		if (p == tip || p == before) && len(gens)-keep <= maxGenerations {
 			break
 		}
-		for _, id := range gens[keep].ids {
-			e.jobs.Delete(id)
-		}
 		keep++
 	}
-	e.generations = append([]*generation(nil), gens[keep:]...)
+	e.drop(keep)
+}
+
+// drop retires the oldest n generations. Caller holds mu.
+func (e *Engine) drop(n int) {
+	for _, g := range e.generations[:n] {
+		for _, id := range g.ids {
+			e.jobs.Delete(id)
+		}
+		e.soloJobs -= len(g.ids) - 1
+	}
+	e.generations = append([]*generation(nil), e.generations[n:]...)
 }
 
 func (e *Engine) spec(out []Output) *CoinbaseSpec {
@@ -203,7 +233,7 @@ func (e *Engine) Issue(s *Session, now time.Time) (Issued, *Job, error) {
 			return Issued{}, nil, err
 		}
 	}
-	is := Issued{Salt: s.NextSalt, JobID: j.ID}
+	is := Issued{Salt: s.NextSalt, JobID: j.ID, VersionMask: s.VersionMask}
 	s.NextSalt++
 	is.Difficulty = s.Limits.Clamp(s.Wanted, s.Minimum, j.NetworkDifficulty)
 	is.Clean = true
@@ -269,7 +299,17 @@ func (e *Engine) soloJob(g *generation, w *Worker) (*Job, error) {
 	if won, ok := g.solo.Load(w.Account); ok {
 		return won.(*Job), nil
 	}
+	if e.soloJobs >= e.maxSolo {
+		e.drop(len(e.generations) - 1)
+	}
+	switch {
+	case e.soloJobs >= e.maxSolo:
+		return nil, ErrSoloFull
+	case !slices.Contains(e.generations, g): // retired meanwhile: there is a newer one
+		return nil, ErrNoJob
+	}
 	e.register(g, &j)
+	e.soloJobs++
 	g.solo.Store(w.Account, &j)
 	return &j, nil
 }
@@ -295,10 +335,11 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 	}
 	version := t.Version
 	if sub.HasVersion {
-		if sub.VersionBits&^s.VersionMask != 0 {
+		mask := s.VersionMask | is.VersionMask // a mask made narrower counts for later jobs
+		if sub.VersionBits&^mask != 0 {
 			return Verdict{Reject: RejectVersion}
 		}
-		version = t.Version&^s.VersionMask | sub.VersionBits
+		version = t.Version&^mask | sub.VersionBits
 	}
 
 	coinbase := j.AppendCoinbase(make([]byte, 0, 512), sub.Salt, s.Extranonce1, &sub.Extranonce2)

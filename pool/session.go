@@ -14,7 +14,9 @@ type Session struct {
 	Agent       string
 	Workers     []Worker
 	VersionMask uint32     // bits that its submissions may roll
-	Minimum     Difficulty // asked for by the miner (minimum-difficulty), 0 when not
+	VersionWish uint32     // bits that it asked to roll (mining.configure), 0 when it did not
+	Minimum     Difficulty // asked for by the miner (minimum-difficulty, md=), 0 when not
+	Suggested   Difficulty // the miner's last suggestion, 0 when none
 	Wanted      Difficulty // what the next job is to be issued at, before clamping
 	Vardiff     Vardiff
 	NextSalt    uint32
@@ -30,6 +32,22 @@ type Issued struct {
 	Target     Target
 	Work       Work // expected hashes of Target
 	Clean      bool // the session must drop the jobs it had before
+
+	VersionMask uint32 // the session's when it was issued
+}
+
+// Resume makes s go on where old ended: extranonce1, jobs, what was seen of them, mode and estimate. What
+// this connection has said itself stays. old must not be used any more.
+func (s *Session) Resume(old *Session) {
+	s.Extranonce1, s.NextSalt = old.Extranonce1, old.NextSalt
+	s.Issued, s.Seen = old.Issued, old.Seen
+	s.Scheme, s.Vardiff = old.Scheme, old.Vardiff
+	if s.Minimum == 0 {
+		s.Minimum = old.Minimum
+	}
+	if s.Suggested == 0 {
+		s.Suggested, s.Wanted = old.Suggested, old.Wanted
+	}
 }
 
 // Limits are a listener's difficulty rules.
