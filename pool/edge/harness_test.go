@@ -17,7 +17,10 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
+	"github.com/adit-pool/adit/stratum"
 )
+
+var _ stratum.Pool = (*Edge)(nil)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

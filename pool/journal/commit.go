@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// probeBytes are written and cut again before the journal trusts a disk that has failed.
-const probeBytes = 64 << 10
+// probeBytes are written to probeFile and removed before the journal trusts a disk that has failed.
+const (
+	probeBytes = 64 << 10
+	probeFile  = "probe.tmp"
+)
 
 // commitLoop is the only writer. It takes the oldest batch, makes it durable and finishes its commit;
 // meanwhile the next batch fills. After an I/O error every queued share fails, and so does every new one
@@ -184,7 +187,7 @@ func (j *Journal) recover() bool {
 	}
 }
 
-// restore opens the last segment anew, cuts what failed, and writes and cuts a probe.
+// restore opens the last segment anew, cuts what failed, and probes the disk.
 func (j *Journal) restore() error {
 	if j.file != nil {
 		j.file.Close() // its state is unknown and its durable part safe: the error says nothing new
@@ -208,19 +211,28 @@ func (j *Journal) restore() error {
 	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("cut journal back: %w", err)
 	}
-	if _, err := j.file.WriteAt(make([]byte, probeBytes), size); err != nil {
+	return j.probe()
+}
+
+// probe writes and removes a file. It leaves the segments alone: one that a later one follows must stay
+// as it is.
+func (j *Journal) probe() error {
+	path := j.current.dir + "/" + probeFile
+	f, err := j.fs.Open(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
 		return fmt.Errorf("probe journal disk: %w", err)
 	}
-	if err := j.file.Sync(); err != nil {
+	_, err = f.WriteAt(make([]byte, probeBytes), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close(), j.fs.Remove(path)); err != nil {
 		return fmt.Errorf("probe journal disk: %w", err)
 	}
-	if err := j.file.Truncate(size); err != nil {
-		return fmt.Errorf("cut probe: %w", err)
+	if err := j.fs.SyncDir(j.current.dir); err != nil {
+		return fmt.Errorf("probe journal disk: %w", err)
 	}
-	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("cut probe: %w", err)
-	}
-	return j.fs.SyncDir(j.current.dir)
+	return nil
 }
 
 // end closes the epoch and gives the directory free.

@@ -274,3 +274,79 @@ func (g *ghost) settle(t fataler, j *Journal, commits map[*pool.Commit][]pool.Sh
 		}
 	}
 }
+
+// TestReadableIsNotDurable kills a process whose sync fails, and the power after the next start: what that
+// start served must still be there.
+func TestReadableIsNotDurable(t *testing.T) {
+	fs := newMemFS()
+	j := mustOpen(t, Options{Dir: "/j", FS: fs, Retry: time.Hour})
+	epoch := j.Epoch()
+	fs.mu.Lock()
+	fs.fault = func(op, name string) (int, error) {
+		if op == "sync" || op == "truncate" {
+			return 0, errors.New("input/output error")
+		}
+		return 0, nil
+	}
+	fs.mu.Unlock()
+	s := share(1)
+	if err := wait(t, j.Append(&s)); err == nil {
+		t.Fatal("acknowledged without a sync")
+	}
+	j.Close(context.Background())
+	fs.mu.Lock()
+	fs.fault = nil
+	fs.mu.Unlock()
+	j = mustOpen(t, Options{Dir: "/j", FS: fs})
+	served := len(readAll(t, j, epoch, 0, 1<<20))
+	fs = fs.afterCrash(func(int) int { return 0 }, func(n int) int { return n })
+	j = mustOpen(t, Options{Dir: "/j", FS: fs})
+	if err := j.Damage(); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(readAll(t, j, epoch, 0, 1<<20)); got != served || got != 1 {
+		t.Fatalf("%d shares after the power cut, %d before", got, served)
+	}
+}
+
+// TestReleaseFails makes the removal of a segment fail once: no later one may go before it.
+func TestReleaseFails(t *testing.T) {
+	for _, op := range []string{"remove", "syncdir"} {
+		fs := newMemFS()
+		j := mustOpen(t, Options{Dir: "/j", FS: fs, SegmentBytes: 1})
+		for i := range 5 {
+			s := share(i)
+			if err := wait(t, j.Append(&s)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		failed := false
+		fs.mu.Lock()
+		fs.fault = func(o, _ string) (int, error) {
+			if o == op && !failed {
+				failed = true
+				return 0, errors.New("input/output error")
+			}
+			return 0, nil
+		}
+		fs.mu.Unlock()
+		if err := j.Release(j.Epoch(), 1); err == nil {
+			t.Fatal("failure not told")
+		}
+		if err := j.Release(j.Epoch(), 3); err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, j, j.Epoch(), 0, 1<<20); len(got) != 2 || got[0].Seq != 4 {
+			t.Fatalf("%s failed: %d shares from %d on", op, len(got), got[0].Seq)
+		}
+		epoch := j.Epoch()
+		j.Close(context.Background())
+		j = mustOpen(t, Options{Dir: "/j", FS: fs})
+		if err := j.Damage(); err != nil {
+			t.Fatalf("%s failed: %v", op, err)
+		}
+		if got := readAll(t, j, epoch, 0, 1<<20); len(got) != 2 {
+			t.Fatalf("%s failed: reopened with %d shares", op, len(got))
+		}
+	}
+}

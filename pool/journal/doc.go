@@ -13,7 +13,8 @@
 //
 // Every start opens a new epoch with a random id. The end of an epoch is known exactly once a later
 // epoch.json or its own end.json names it; only before that may an incomplete or crc-bad last block be
-// cut off as torn. Anything else that does not fit is damage: it is reported with file and offset, the
+// cut off as torn, and its last block is written and synced again before anybody is told of it: what a
+// killed process left can be read without being on the disk. Anything else that does not fit is damage: it is reported with file and offset, the
 // files stay as they are, and what comes before it is still served.
 //
 // # Block

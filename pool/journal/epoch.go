@@ -7,6 +7,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -42,6 +43,7 @@ type epoch struct {
 	last     uint64     // of the last good block
 	hash     [32]byte   // of the last good block
 	damage   error      // why nothing after last is served, nil when nothing is wrong
+	unsynced bool       // a removal may not be durable yet; guarded by the journal's release
 	known    *epochEnd  // where it once ended, nil when nobody noted it
 }
 
@@ -68,7 +70,9 @@ type loader struct {
 	fs    FS
 	pool  string                                         // "" accepts any
 	visit func(path string, offset int64, b Block) error // may be nil
-	cut   func(path string, end int64) error             // cuts a torn tail; nil leaves it
+	// secure is called for the last segment of an epoch whose end nobody noted: it cuts what follows end and
+	// makes the last block, which may never have been synced, durable. nil leaves the file alone.
+	secure func(path string, lastBlock, end int64) error
 }
 
 // load returns the epochs in dir, oldest first. Damage inside one stands in its damage field. The error
@@ -203,6 +207,7 @@ func (l *loader) segment(e *epoch, poolID string, s *segment, open bool) error {
 	if retained {
 		e.last = s.first - 1
 	}
+	var lastBlock int64
 	end, err := walk(f, 0, -1, func(offset int64, b Block) error {
 		chained := b.Prev == e.hash || retained && s.size == 0
 		if b.Epoch != e.id || b.Pool != poolID || b.First != s.last+1 || !chained {
@@ -214,29 +219,30 @@ func (l *loader) segment(e *epoch, poolID string, s *segment, open bool) error {
 			}
 		}
 		s.add(&b)
-		e.last, e.hash = b.Last(), b.Hash()
+		e.last, e.hash, lastBlock = b.Last(), b.Hash(), offset
 		return nil
 	})
 	if visit := (*visitError)(nil); errors.As(err, &visit) {
 		return visit.err
 	}
 	e.segments = append(e.segments, s)
-	if err == nil {
-		return nil
-	}
-	if open && errors.Is(err, ErrBadBlock) {
+	if err != nil && open && errors.Is(err, ErrBadBlock) {
 		isTorn, tornErr := torn(f, end, e.id)
 		if tornErr != nil {
 			return fmt.Errorf("read the end of %s: %w", s.path, tornErr)
 		}
 		if isTorn {
-			if l.cut != nil {
-				return l.cut(s.path, end)
-			}
-			return nil
+			err = nil
 		}
 	}
-	e.damage = &Damage{s.path, end, err}
+	switch {
+	case err != nil:
+		e.damage = &Damage{s.path, end, err}
+	case open && l.secure != nil:
+		if err := l.secure(s.path, lastBlock, end); err != nil {
+			return fmt.Errorf("secure the end of %s: %w", s.path, err)
+		}
+	}
 	return nil
 }
 
@@ -261,11 +267,26 @@ func (e *epoch) create(fs FS, dir string, h epochHeader) error {
 	return writeFile(fs, e.dir, headerFile, append(raw, '\n'))
 }
 
-// cutTail cuts a file and makes that durable.
-func cutTail(fs FS, path string, size int64) error {
+// secureTail cuts a segment at end and writes its last block again before the sync: a block that a
+// killed process left in the page cache, or whose sync failed, can be read and yet not be on the disk, and
+// a second sync of clean pages would not put it there.
+func secureTail(fs FS, path string, lastBlock, end int64) error {
 	f, err := fs.Open(path, os.O_RDWR)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Truncate(size), f.Sync(), f.Close())
+	err = f.Truncate(end)
+	if err == nil && lastBlock < end {
+		raw := make([]byte, end-lastBlock)
+		if _, err = f.ReadAt(raw, lastBlock); err == nil {
+			_, err = f.WriteAt(raw, lastBlock)
+		}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return fs.SyncDir(filepath.Dir(path))
 }

@@ -66,6 +66,8 @@ type Journal struct {
 	encoder Encoder
 	raw     []byte
 
+	release sync.Mutex // held by Release alone, so that segments go in order; taken before mu
+
 	mu      sync.Mutex // guards all below
 	epochs  []*epoch   // oldest first; the last is current
 	queue   []*batch   // oldest first; the last takes shares
@@ -113,10 +115,7 @@ func Open(o Options) (*Journal, error) {
 
 // open reads the earlier epochs and makes the new one.
 func (j *Journal) open() error {
-	l := &loader{fs: j.fs, pool: j.pool, cut: func(path string, end int64) error {
-		j.log.Warn().Str("file", path).Int64("offset", end).Msg("interrupted write cut off the end of the journal")
-		return cutTail(j.fs, path, end)
-	}}
+	l := &loader{fs: j.fs, pool: j.pool, secure: j.secure}
 	found, err := l.load(j.dir)
 	if err != nil {
 		return err
@@ -155,6 +154,22 @@ func (j *Journal) open() error {
 	}
 	j.current, j.epochs = current, append(j.epochs, current)
 	return nil
+}
+
+// secure makes the end of the run before durable, and says so when bytes are cut off.
+func (j *Journal) secure(path string, lastBlock, end int64) error {
+	f, err := openRead(j.fs, path)
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if size > end {
+		j.log.Warn().Str("file", path).Int64("offset", end).Int64("bytes", size-end).Msg("interrupted write cut off the end of the journal")
+	}
+	return secureTail(j.fs, path, lastBlock, end)
 }
 
 func randomEpoch(taken []*epoch) (uint64, error) {

@@ -139,6 +139,8 @@ func readBlocks(fs FS, path string, offset, limit int64, afterSeq uint64, maxByt
 // of which nothing else is left are deleted, oldest first, and an earlier epoch that has none left with
 // them. The segment in use stays, and so does what is damaged.
 func (j *Journal) Release(id, throughSeq uint64) error {
+	j.release.Lock()
+	defer j.release.Unlock()
 	for {
 		j.mu.Lock()
 		e := j.find(id)
@@ -159,15 +161,36 @@ func (j *Journal) Release(id, throughSeq uint64) error {
 			return j.removeEpoch(e)
 		}
 		s := e.segments[0]
-		e.segments = slices.Delete(e.segments, 0, 1)
+		e.segments = slices.Delete(e.segments, 0, 1) // no reader begins with it any more
 		j.mu.Unlock()
-		if err := j.fs.Remove(s.path); err != nil && !errors.Is(err, iofs.ErrNotExist) {
-			return fmt.Errorf("release journal segment: %w", err)
-		}
-		if err := j.fs.SyncDir(e.dir); err != nil {
+		if err := j.removeSegment(e, s); err != nil {
 			return fmt.Errorf("release journal segment: %w", err)
 		}
 	}
+}
+
+// removeSegment deletes the oldest file of an epoch. No later one may go before it, so it is oldest
+// again when that fails, and its removal is durable before the next one is tried.
+func (j *Journal) removeSegment(e *epoch, s *segment) error {
+	var err error
+	if e.unsynced {
+		err = j.fs.SyncDir(e.dir)
+	}
+	if err == nil {
+		err = j.fs.Remove(s.path)
+	}
+	if err != nil {
+		j.mu.Lock()
+		e.segments = slices.Insert(e.segments, 0, s)
+		j.mu.Unlock()
+		return err
+	}
+	e.unsynced = true
+	if err := j.fs.SyncDir(e.dir); err != nil {
+		return err
+	}
+	e.unsynced = false
+	return nil
 }
 
 // removeEpoch deletes the directory of an epoch that has no shares left. The header goes last but one:
