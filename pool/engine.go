@@ -381,9 +381,11 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 		Time: now.UnixMilli(), Account: w.Account, Script: w.Script, Worker: w.Name, Scheme: j.Scheme,
 		Issued: is.Work, Bits: t.Bits, Job: j.ID, Hash: key,
 	}
-	if full {
+	switch {
+	case stale: // refused: nothing to credit, though its block goes out
+	case full:
 		v.Share.Credit = is.Work.Min(j.NetworkWork)
-	} else {
+	default:
 		v.Share.Flags |= ShareEarly
 	}
 	if block {

@@ -163,7 +163,7 @@ func TestStaleAndLateBlock(t *testing.T) {
 	if v := e.Submit(s, share, toyNow); v.Reject != RejectDuplicate && v.Reject != RejectStale {
 		t.Fatalf("old share: %v", v.Reject)
 	}
-	if v := e.Submit(s, block, toyNow); v.Reject != RejectStale || v.Candidate == nil {
+	if v := e.Submit(s, block, toyNow); v.Reject != RejectStale || v.Candidate == nil || !v.Candidate.Share.Credit.IsZero() {
 		t.Fatalf("late block: %+v", v)
 	}
 	if v := e.Submit(s, block, toyNow); v.Candidate != nil {
