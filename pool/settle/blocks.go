@@ -61,11 +61,10 @@ func (s *Settler) look(ctx context.Context, now time.Time) error {
 	if s.scanned.known {
 		low = min(low, s.scanned.Height)
 	}
+	if !s.scanned.known { // no mark says which were final at the last look
+		s.forget(tip.Height)
+	}
 	for _, b := range s.blocks {
-		if tip.Height-b.height >= s.final() && b.state != ledger.BlockSubmitted && b.state != ledger.BlockImmature {
-			delete(s.blocks, b.hash)
-			continue
-		}
 		low = min(low, b.height)
 	}
 	was := s.chain.tip
@@ -78,12 +77,26 @@ func (s *Settler) look(ctx context.Context, now time.Time) error {
 	if was != tip {
 		s.log.Debug().Int64("height", tip.Height).Int64("from", changed).Msg("new tip")
 	}
+	answered := true
 	for _, b := range s.sorted() {
 		if err := s.check(call, b); err != nil {
 			s.trouble(b, err)
+			answered = answered && !errors.Is(err, errNode)
 		}
 	}
+	if !answered { // the mark says how far all blocks were checked, too
+		return nil
+	}
 	return s.scan(call, now)
+}
+
+// forget drops the blocks that were final when the chain had a height and all were checked against it.
+func (s *Settler) forget(height int64) {
+	for _, b := range s.blocks {
+		if height-b.height >= s.final() && b.state != ledger.BlockSubmitted && b.state != ledger.BlockImmature {
+			delete(s.blocks, b.hash)
+		}
+	}
 }
 
 // trouble logs what keeps a block from going on: the node's silence is a warning, the rest an error.
@@ -106,7 +119,8 @@ func (s *Settler) sorted() []*tracked {
 // errNode wraps what a node said, or did not say.
 var errNode = errors.New("ask the node")
 
-// check moves one block to the state that the chain shows. Nothing is decided on an error.
+// check moves one block to the state that the chain shows, and drops it once that is final. Nothing is
+// decided on an error.
 func (s *Settler) check(ctx context.Context, b *tracked) error {
 	active, known := s.chain.at(b.height)
 	if !known {
@@ -116,6 +130,9 @@ func (s *Settler) check(ctx context.Context, b *tracked) error {
 	if active == b.hash {
 		switch {
 		case b.state == ledger.BlockMature:
+			if depth > s.final() {
+				delete(s.blocks, b.hash)
+			}
 			return nil
 		case b.state != ledger.BlockImmature:
 			if err := s.credit(ctx, b); err != nil {
@@ -128,6 +145,9 @@ func (s *Settler) check(ctx context.Context, b *tracked) error {
 		return nil
 	}
 	if b.state == ledger.BlockOrphaned || b.state == ledger.BlockRejected {
+		if depth > s.final() {
+			delete(s.blocks, b.hash)
+		}
 		return nil
 	}
 	// Another block stands in its place: asked again, so that no mistake of the view costs anyone money.

@@ -15,7 +15,8 @@ import (
 // scanName is the file that says how far the chain was searched.
 const scanName = "scan"
 
-// scanMark is the last height whose coinbase was looked at.
+// scanMark is the last height whose coinbase was looked at, with all known blocks checked against a
+// chain at least as high.
 type scanMark struct {
 	Height int64     `json:"height"`
 	Hash   pool.Hash `json:"hash"`
@@ -40,6 +41,7 @@ func (s *Settler) loadScan() error {
 		return fmt.Errorf("read %s/%s: %w; without the file the search begins at the tip", s.o.Dir, scanName, err)
 	}
 	s.scanned.known, s.scanned.saved = true, s.scanned.Height
+	s.forget(s.scanned.Height)
 	// The chain may have changed meanwhile: what is ours is in the book, to look again costs little.
 	s.scanned.Height = max(0, s.scanned.Height-viewDepth)
 	return nil

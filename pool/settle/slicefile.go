@@ -96,6 +96,7 @@ func openSlices(fs journal.FS, dir string, durable uint64, log zerolog.Logger, v
 	if uint64(len(f.index)) < durable {
 		return nil, fmt.Errorf("slices in %s end at %d, the ledger or the checkpoint knows slice %d: restore the directory", dir, len(f.index), durable)
 	}
+	f.unsynced = len(f.files) > 0 // whoever wrote the end may not have lived to fsync it
 	return f, fs.SyncDir(dir)
 }
 
