@@ -1,0 +1,86 @@
+package dashboard
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// meter counts the dashboard's own work.
+type meter struct {
+	set      *metrics.Set     // static
+	requests *metrics.Counter // static
+}
+
+func (m *meter) make() {
+	m.set = metrics.NewSet()
+	m.requests = m.set.NewCounter("pool_http_requests_total")
+}
+
+// count notes an answer that is an error.
+func (m *meter) count(status int) {
+	m.set.GetOrCreateCounter(`pool_http_errors_total{code="` + strconv.Itoa(status) + `"}`).Inc()
+}
+
+// metrics answers in the Prometheus text format. No label comes from a miner.
+func (s *Server) metrics(r request) error {
+	var buf bytes.Buffer
+	now := s.now()
+	metrics.WriteGaugeUint64(&buf, fmt.Sprintf("pool_build_info{version=%q}", s.opts.Version), 1)
+	metrics.WriteGaugeFloat64(&buf, "pool_uptime_seconds", now.Sub(s.started).Seconds())
+	for _, p := range s.pools {
+		snap := p.snapshot(r)
+		live, known := p.state(snap)
+		label := "pool=" + strconv.Quote(p.info.ID)
+		gauge := func(name, more string, v float64) {
+			metrics.WriteGaugeFloat64(&buf, name+"{"+label+more+"}", finite(v))
+		}
+		flag := func(name, more string, ok bool) {
+			v := 0.0
+			if ok {
+				v = 1
+			}
+			gauge(name, more, v)
+		}
+		v := &snap.view
+		gauge("pool_hashrate_hashes_per_second", `,window="10m"`, v.Hashrate)
+		gauge("pool_miners", "", float64(v.Miners))
+		gauge("pool_workers", "", float64(v.Workers))
+		gauge("pool_sessions", "", float64(live.Sessions))
+		gauge("pool_height", "", float64(v.Height))
+		gauge("pool_network_difficulty", "", v.NetworkDifficulty)
+		gauge("pool_shares_last_day", `,result="accepted",reason=""`, float64(v.Accepted))
+		for _, reason := range reasons(v.Rejected) {
+			gauge("pool_shares_last_day", `,result="rejected",reason=`+strconv.Quote(reason.Reason), float64(reason.Count))
+		}
+		gauge("pool_journal_backlog_shares", "", float64(v.Backlog))
+		flag("pool_journal_up", "", known && live.JournalError == "")
+		flag("pool_store_up", "", snap.err == nil)
+		if !snap.at.IsZero() {
+			gauge("pool_store_age_seconds", "", now.Sub(snap.at).Seconds())
+		}
+		if !live.Job.IsZero() {
+			gauge("pool_job_age_seconds", "", now.Sub(live.Job).Seconds())
+		}
+		for _, n := range live.Nodes {
+			flag("pool_node_up", ",node="+strconv.Quote(n.Name), n.Up)
+			gauge("pool_node_height", ",node="+strconv.Quote(n.Name), float64(n.Height))
+		}
+		gauge("pool_blocks", "", float64(snap.blocks.total))
+		gauge("pool_payouts", "", float64(snap.payouts.total))
+		gauge("pool_ledger_sequence", "", float64(snap.head.Seq))
+		gauge("pool_ledger_term", "", float64(snap.head.Term))
+		flag("pool_ready", "", len(p.failures(snap)) == 0)
+	}
+	s.meter.set.WritePrometheus(&buf)
+	metrics.WriteProcessMetrics(&buf)
+	if s.opts.Metrics != nil {
+		s.opts.Metrics(&buf)
+	}
+	r.Response.Header.Set("Cache-Control", "no-store")
+	r.SetContentType("text/plain; version=0.0.4; charset=utf-8")
+	r.SetBody(buf.Bytes())
+	return nil
+}
