@@ -13,9 +13,9 @@ import (
 	"github.com/adit-pool/adit/pool/journal"
 )
 
-// ScanSlices reads the closed slices in a directory, oldest first. It locks nothing and changes nothing:
-// a settler may be at work; a slice that is just being written is left out. The chain of hashes is
-// checked; damage is a *Damage error.
+// ScanSlices reads the closed slices in a directory, oldest first, and then the open one as it was
+// checkpointed last. It locks nothing and changes nothing: a settler may be at work; a slice that is just
+// being written is left out. The chain of hashes is checked; damage is a *Damage error.
 func ScanSlices(dir string, visit func(*Slice) error) error {
 	names, err := journal.Disk{}.List(dir)
 	if err != nil {
@@ -45,7 +45,27 @@ func ScanSlices(dir string, visit func(*Slice) error) error {
 			return err
 		}
 	}
-	return nil
+	return scanOpen(filepath.Join(dir, checkpointName), number, visit)
+}
+
+// scanOpen visits the checkpoint if it is of the slice with the given number: not of one that has been
+// closed since.
+func scanOpen(path string, number uint64, visit func(*Slice) error) error {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the open slice: %w", err)
+	}
+	s, err := ParseSlice(b)
+	if err != nil {
+		return &Damage{path, 0, number, err}
+	}
+	if s.Number != number {
+		return nil
+	}
+	return visit(s)
 }
 
 // scanFile hands over each whole record of a file.
