@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/adit-pool/adit/payout"
+	"github.com/adit-pool/adit/pool"
+)
+
+// The running `adit serve` is the only one that writes to the ledger. Other commands ask it by HTTP over
+// a socket in the data directory, which only the owner of the directory can open.
+
+// controlSocket is the socket's place in a data directory.
+func controlSocket(dataDir string) string { return filepath.Join(dataDir, "control.sock") }
+
+// controlServer answers the commands.
+type controlServer struct {
+	http *http.Server
+	done chan error
+}
+
+// startControl serves payers by pool id.
+func startControl(dataDir string, payers map[string]*payer) (*controlServer, error) {
+	path := controlSocket(dataDir)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the old control socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on the control socket (a path of over 100 characters is too long for one): %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("protect the control socket: %w", err)
+	}
+	mux := http.NewServeMux()
+	find := func(w http.ResponseWriter, r *http.Request) *payer {
+		p := payers[r.PathValue("pool")]
+		if p == nil {
+			reply(w, nil, fmt.Errorf("no pool %q here", r.PathValue("pool")), nil)
+		}
+		return p
+	}
+	batch := func(write func(io.Writer, *payout.BatchDoc, *pool.Params) error, get func(*payer, *http.Request) (*payout.BatchDoc, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if p := find(w, r); p != nil {
+				doc, err := get(p, r)
+				reply(w, doc, err, func(out io.Writer) error { return write(out, doc, p.params) })
+			}
+		}
+	}
+	mux.HandleFunc("GET /payout/{pool}/batches", func(w http.ResponseWriter, r *http.Request) {
+		if p := find(w, r); p != nil {
+			docs, err := p.payouts.List()
+			reply(w, docs, err, func(out io.Writer) error { return payout.WriteList(out, docs, p.params) })
+		}
+	})
+	mux.HandleFunc("GET /payout/{pool}/batches/{id}", batch(payout.WriteBatch, func(p *payer, r *http.Request) (*payout.BatchDoc, error) {
+		return p.payouts.Show(r.PathValue("id"))
+	}))
+	mux.HandleFunc("GET /payout/{pool}/plan", batch(payout.WritePlan, func(p *payer, r *http.Request) (*payout.BatchDoc, error) {
+		return p.payouts.Plan(r.Context())
+	}))
+	mux.HandleFunc("POST /payout/{pool}/run", batch(payout.WriteBatch, func(p *payer, r *http.Request) (*payout.BatchDoc, error) {
+		return p.run(r.Context())
+	}))
+	mux.HandleFunc("GET /payout/{pool}/reconcile", func(w http.ResponseWriter, r *http.Request) {
+		if p := find(w, r); p != nil {
+			result, err := p.payouts.Reconcile(r.Context())
+			reply(w, result, err, func(out io.Writer) error { return payout.WriteReconciliation(out, result, p.params) })
+		}
+	})
+	mux.HandleFunc("GET /pools", func(w http.ResponseWriter, r *http.Request) {
+		ids := make([]string, 0, len(payers))
+		for id := range payers {
+			ids = append(ids, id)
+		}
+		reply(w, ids, nil, nil)
+	})
+	c := &controlServer{http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan error, 1)}
+	go func() { c.done <- c.http.Serve(l) }()
+	return c, nil
+}
+
+// stop ends the server after the calls under way.
+func (c *controlServer) stop(ctx context.Context) error {
+	err := c.http.Shutdown(ctx)
+	<-c.done
+	return err
+}
+
+// controlReply is what goes over the socket: the document, and the same as text for a person.
+type controlReply struct {
+	Error  string          `json:"error,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Text   string          `json:"text,omitempty"`
+}
+
+func reply(w http.ResponseWriter, result any, err error, text func(io.Writer) error) {
+	var out controlReply
+	if err == nil {
+		out.Result, err = json.Marshal(result)
+	}
+	if err == nil && text != nil {
+		var b strings.Builder
+		err = text(&b)
+		out.Text = b.String()
+	}
+	if err != nil {
+		out = controlReply{Error: err.Error()}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(out) // the caller is gone: nobody to tell
+}
+
+// callControl asks the server that runs on a data directory.
+func callControl(ctx context.Context, dataDir, method, path string) (*controlReply, error) {
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", controlSocket(dataDir))
+		},
+	}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, method, "http://adit"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no adit serve answers for %s: is it running, and is --data-dir or --config right? (%w)", dataDir, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of adit serve: %w", err)
+	}
+	var r controlReply
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("adit serve answered %s", resp.Status)
+	}
+	if r.Error != "" {
+		return nil, errors.New(r.Error)
+	}
+	return &r, nil
+}

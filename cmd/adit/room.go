@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/adit-pool/adit/payout"
+	schemes "github.com/adit-pool/adit/payout/scheme/all"
+	"github.com/adit-pool/adit/pool"
+	chains "github.com/adit-pool/adit/pool/chain/all"
+	"github.com/adit-pool/adit/pool/edge"
+	"github.com/adit-pool/adit/pool/journal"
+	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/node"
+	"github.com/adit-pool/adit/pool/redis"
+	"github.com/adit-pool/adit/pool/settle"
+	"github.com/adit-pool/adit/stratum"
+	dialects "github.com/adit-pool/adit/stratum/all"
+)
+
+// room is one pool's parts, wired. They are opened in order by openRoom, run by run, and closed in
+// reverse by close.
+type room struct {
+	cfg    *PoolConfig
+	chain  pool.Chain
+	reward []byte
+	dir    string // of this pool, in the data directory
+	log    zerolog.Logger
+
+	clients []*node.Client
+	ring    *node.Ring
+	store   *redis.Pool
+	book    *ledger.Book
+	journal *journal.Journal
+	engine  *pool.Engine
+	edge    *edge.Edge
+	settler *settle.Settler
+	payer   *payer
+
+	listeners []net.Listener
+	servers   []*stratum.Server
+
+	closers []func() error // in the order of opening
+}
+
+// edgeName names this process's edge in streams. One process is one edge.
+const edgeName = "edge-1"
+
+// openRoom opens everything of one pool and starts nothing. On an error what was opened is closed.
+func openRoom(ctx context.Context, cfg *Config, p *PoolConfig, store *redis.Redis, dev bool, log zerolog.Logger) (_ *room, err error) {
+	r := &room{
+		cfg: p, dir: filepath.Join(cfg.DataDir, p.ID), log: log.With().Str("pool", p.ID).Logger(),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("pool %s: %w", p.ID, err), r.close())
+		}
+	}()
+	if r.chain, err = chains.Find(p.Coin, p.Network); err != nil {
+		return nil, err
+	}
+	if r.reward, err = r.chain.Script(p.RewardAddress); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the pool's directory: %w", err)
+	}
+	for i := range p.Stratum {
+		l, err := net.Listen("tcp", p.Stratum[i].Listen)
+		if err != nil {
+			return nil, fmt.Errorf("stratum[%d].listen: %w (is another server on that port? choose another)", i, err)
+		}
+		r.listeners = append(r.listeners, l)
+		r.onClose(ignoreClosed(l.Close))
+	}
+	if err := r.openNodes(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.openStore(ctx, store); err != nil {
+		return nil, err
+	}
+	if r.book, err = ledger.Open(ledger.Options{Dir: filepath.Join(r.dir, "ledger"), Pool: p.ID, Log: r.log}); err != nil {
+		return nil, err
+	}
+	r.onClose(r.book.Close)
+	if err := r.openEdge(); err != nil {
+		return nil, err
+	}
+	if err := r.openSettler(); err != nil {
+		return nil, err
+	}
+	if err := r.openPayer(cfg, dev); err != nil {
+		return nil, err
+	}
+	return r, r.openServers()
+}
+
+func (r *room) onClose(f func() error) { r.closers = append(r.closers, f) }
+
+// close closes what openRoom opened, last first.
+func (r *room) close() error {
+	var all error
+	for i := len(r.closers) - 1; i >= 0; i-- {
+		all = errors.Join(all, r.closers[i]())
+	}
+	r.closers = nil
+	return all
+}
+
+func ignoreClosed(f func() error) func() error {
+	return func() error {
+		if err := f(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// openStore opens the pool's part of Redis, and keeps the server's identity so that another server is
+// noticed.
+func (r *room) openStore(ctx context.Context, store *redis.Redis) error {
+	path := filepath.Join(r.dir, "redis.identity")
+	known, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the identity of Redis: %w", err)
+	}
+	if r.store, err = store.Pool(ctx, r.cfg.ID, strings.TrimSpace(string(known))); err != nil {
+		return fmt.Errorf("%w (stored in %s)", err, path)
+	}
+	if err := os.WriteFile(path, []byte(r.store.Identity()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("keep the identity of Redis: %w", err)
+	}
+	return nil
+}
+
+// openNodes makes the ring and checks that at least one node answers and is on the right chain.
+func (r *room) openNodes(ctx context.Context) error {
+	for i := range r.cfg.Node {
+		c, err := r.cfg.Node[i].dial(r.chain, r.log)
+		if err != nil {
+			return fmt.Errorf("node[%d]: %w", i, err)
+		}
+		r.clients = append(r.clients, c)
+	}
+	ring, err := node.NewRing(node.RingOptions{Clients: r.clients, Log: r.log, Retired: func(t *pool.Template, err error) {
+		r.log.Error().Err(err).Str("event", "template.refused").Str("node", t.Node).Int64("height", t.Height).Msg("a template failed a fuller check")
+	}})
+	if err != nil {
+		return err
+	}
+	r.ring = ring
+	r.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return ring.Close(ctx)
+	})
+	var failed error
+	for _, c := range r.clients {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := c.CheckChain(ctx)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		failed = errors.Join(failed, fmt.Errorf("node %s: %w", c.Name(), err))
+		if errors.Is(err, node.ErrWrongChain) {
+			return failed // never serve work for a pool one of whose nodes is elsewhere
+		}
+	}
+	return fmt.Errorf("no node can be used: %w", failed)
+}
+
+// dial makes the client of one configured node.
+func (n *NodeConfig) dial(chain pool.Chain, log zerolog.Logger) (*node.Client, error) {
+	return node.Dial(node.Options{
+		URL: n.URL, User: n.User, Password: string(n.Password), PasswordFile: n.PasswordFile, CookieFile: n.CookieFile,
+		Chain: chain, Log: log,
+	})
+}
+
+func (r *room) openEdge() error {
+	var err error
+	r.journal, err = journal.Open(journal.Options{Dir: filepath.Join(r.dir, "journal"), Pool: r.cfg.ID, Log: r.log})
+	if err != nil {
+		return err
+	}
+	r.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return r.journal.Close(ctx)
+	})
+	scheme := pool.SchemePPLNS
+	if r.cfg.Scheme == pool.SchemeSOLO.String() {
+		scheme = pool.SchemeSOLO
+	}
+	r.engine, err = pool.NewEngine(pool.EngineConfig{
+		PoolID: r.cfg.ID, Chain: r.chain, Scheme: scheme, Tag: r.cfg.Tag, Epoch: r.journal.Epoch(),
+		RewardScript: r.reward, FeePPM: r.cfg.FeePPM,
+	})
+	if err != nil {
+		return err
+	}
+	r.edge, err = edge.New(edge.Options{
+		Pool: r.cfg.ID, Name: edgeName, Chain: r.chain, Engine: r.engine, Journal: r.journal, Nodes: []pool.Node{r.ring},
+		Stream: r.store, Candidates: r.store, Reports: r.store, NodeReports: r.ring.Report,
+		Dir: filepath.Join(r.dir, "candidates"), Log: r.log,
+	})
+	return err
+}
+
+func (r *room) openSettler() error {
+	scheme, err := schemes.Find(r.cfg.Scheme, strconv.FormatFloat(r.cfg.PPLNSN, 'f', -1, 64))
+	if err != nil {
+		return err
+	}
+	r.settler, err = settle.New(settle.Options{
+		Pool: r.cfg.ID, Chain: r.chain, Node: r.ring, Book: r.book, Dir: filepath.Join(r.dir, "slices"),
+		Streams: r.store, Lease: r.store, Mirror: r.store, Windows: r.store, Scheme: scheme,
+		FeePPM: r.cfg.FeePPM, RewardScript: r.reward, Log: r.log,
+		Released: func(edge string, epoch, seq uint64) {
+			if edge != edgeName {
+				return
+			}
+			if err := r.edge.Release(epoch, seq); err != nil {
+				r.log.Warn().Err(err).Msg("release journal segments")
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	r.onClose(r.settler.Close)
+	return nil
+}
+
+func (r *room) openPayer(cfg *Config, dev bool) error {
+	o := payout.Options{
+		Pool: r.cfg.ID, Chain: r.chain, Book: r.book, Node: payout.FromClient(r.clients[0]), RewardScript: r.reward,
+		Threshold: pool.Amount(cfg.Payout.Threshold), Log: r.log,
+	}
+	if cfg.Payout.KeyFile != "" {
+		key, err := openKeyFile(cfg.Payout.KeyFile, r.chain.Params())
+		if err != nil {
+			return fmt.Errorf("payout.key_file: %w", err)
+		}
+		o.Signer = key
+	}
+	payouts, err := payout.New(o)
+	if err != nil {
+		return err
+	}
+	r.payer = &payer{payouts: payouts, params: r.chain.Params(), threshold: o.Threshold, automatic: dev, log: r.log}
+	return nil
+}
+
+func (r *room) openServers() error {
+	for i := range r.cfg.Stratum {
+		dialect, err := dialects.Named("v1")
+		if err != nil {
+			return err
+		}
+		server, err := stratum.New(stratum.Options{
+			Pool: r.edge, Dialect: dialect, Limits: r.cfg.Stratum[i].limits(),
+			Log: r.log.With().Str("listener", r.listeners[i].Addr().String()).Logger(),
+		})
+		if err != nil {
+			return fmt.Errorf("stratum[%d]: %w", i, err)
+		}
+		r.servers = append(r.servers, server)
+	}
+	return nil
+}
+
+// settledCandidates tells the edge which found blocks the ledger has, so that it stops repeating them.
+func (r *room) settledCandidates(ctx context.Context) error {
+	seq := r.book.Head().Seq
+	for id := range r.book.Docs(ledger.SetBlocks) {
+		r.settled(id)
+	}
+	for {
+		changed := r.book.Changed()
+		for e, err := range r.book.Entries(seq) {
+			if err != nil {
+				return fmt.Errorf("read the ledger: %w", err)
+			}
+			seq = e.Seq
+			if e.Subject != nil && e.Subject.Set == ledger.SetBlocks {
+				r.settled(e.Subject.ID)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+func (r *room) settled(block string) {
+	id, err := pool.ParseHash(block)
+	if err != nil {
+		r.log.Error().Err(err).Str("block", block).Msg("a block in the ledger has no hash for a name")
+		return
+	}
+	r.edge.SettledCandidate(id)
+}
+
+// run serves until ctx ends or a part fails for good, and stops in reverse: miners first, then the
+// edge, then the settler.
+func (r *room) run(ctx context.Context) error {
+	// Each layer has a context of its own, ended when all above it have stopped.
+	var first error
+	var mu sync.Mutex
+	fail := make(chan struct{})
+	layer := func(name string, parts ...func(context.Context) error) (stop func()) {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		var wg sync.WaitGroup
+		for _, part := range parts {
+			wg.Go(func() {
+				err := part(ctx)
+				if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if first == nil {
+					first = fmt.Errorf("pool %s: %s: %w", r.cfg.ID, name, err)
+					close(fail)
+				}
+			})
+		}
+		return func() { cancel(); wg.Wait() }
+	}
+	stopSettler := layer("settler", r.settler.Run)
+	stopPayer := layer("payer", r.payer.runLoop)
+	stopEdge := layer("edge", r.edge.Run, r.settledCandidates)
+	stopWatch := layer("node watch", func(ctx context.Context) error {
+		return r.ring.Watch(ctx, func(t *pool.Template) {
+			if err := r.edge.SetTemplate(t); err != nil {
+				r.log.Error().Err(err).Int64("height", t.Height).Msg("a template gives no job")
+			}
+		})
+	})
+	var serve []func(context.Context) error
+	for i, s := range r.servers {
+		serve = append(serve, func(ctx context.Context) error { return s.Serve(ctx, r.listeners[i]) })
+	}
+	stopServers := layer("stratum", serve...)
+	select {
+	case <-ctx.Done():
+	case <-fail:
+	}
+	stopServers()
+	stopWatch()
+	stopEdge()
+	stopPayer()
+	stopSettler()
+	return first
+}
