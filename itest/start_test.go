@@ -1,0 +1,171 @@
+package itest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/adit-pool/adit/pool/node/devnode"
+)
+
+// startConfig is a configuration that would work with the given node; f changes it.
+type startConfig struct {
+	dir, redis, web, reward, network, nodeURL, user, password, stratum, more string
+}
+
+func (c startConfig) write(t *testing.T) string {
+	t.Helper()
+	text := fmt.Sprintf(`data_dir = %q
+[redis]
+url = %q
+[dashboard]
+listen = %q
+[[pool]]
+id = "bitcoin"
+coin = "bitcoin"
+network = %q
+reward_address = %q
+%s
+[[pool.node]]
+url = %q
+user = %q
+password = %q
+[[pool.stratum]]
+listen = %q
+`, filepath.Join(c.dir, "data"), c.redis, c.web, c.network, c.reward, c.more, c.nodeURL, c.user, c.password, c.stratum)
+	path := filepath.Join(c.dir, "adit.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestRefusedStarts gives adit serve what cannot work: one line that says what, where and the fix, exit
+// code 1, nothing left running.
+func TestRefusedStarts(t *testing.T) {
+	node, err := devnode.StartBtcd(t.Context(), devnode.BtcdOptions{Binary: btcdBinary, Dir: t.TempDir(), Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Kill()
+	if err := node.Prepare(t.Context(), devnode.SimnetSegwitHeight, nil); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+
+	f := func(name string, change func(*startConfig), want ...string) {
+		t.Helper()
+		c := startConfig{
+			dir: t.TempDir(), redis: "redis://127.0.0.1:1/0", web: "127.0.0.1:0", network: "simnet",
+			reward: "sb1qr2agaqvp3n4lrxhpr2jgffwvw8k4gaxjpysxkr", nodeURL: node.URL(), user: node.User(), password: node.Password(),
+			stratum: "127.0.0.1:0",
+		}
+		change(&c)
+		cmd := exec.Command(aditBinary, "serve", "--config", c.write(t))
+		timer := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+		defer timer.Stop()
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 {
+			t.Errorf("%s: %v: %s", name, err, out)
+			return
+		}
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		last := lines[len(lines)-1]
+		for _, w := range want {
+			if !strings.Contains(last, w) {
+				t.Errorf("%s: %q is not in %q", name, w, last)
+			}
+		}
+		if len(lines) != 1 {
+			t.Errorf("%s: %d lines:\n%s", name, len(lines), out)
+		}
+	}
+	f("unknown key", func(c *startConfig) { c.more = `fee_percent = 1` }, "line 11", "fee_percent", "adit.example.toml")
+	f("bad fee", func(c *startConfig) { c.more = `fee_ppm = 1000001` }, "fee_ppm", "1000000")
+	f("address of another network", func(c *startConfig) { c.reward = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4" }, "reward_address", "mainnet", "sb1")
+	f("unknown scheme", func(c *startConfig) { c.more = `scheme = "pps"` }, "scheme", "pplns or solo")
+	f("dashboard port taken", func(c *startConfig) { c.web = taken.Addr().String() }, "dashboard.listen", "in use", "choose another")
+	f("Redis away", func(*startConfig) {}, "redis.url", "127.0.0.1:1")
+
+	redis, err := devnode.StartRedis(t.Context(), devnode.RedisOptions{Dir: t.TempDir(), Log: zerolog.Nop()})
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("the rest needs redis-server: %v", err)
+	}
+	defer redis.Kill()
+	withRedis := func(name string, change func(*startConfig), want ...string) {
+		t.Helper()
+		f(name, func(c *startConfig) { c.redis = redis.URL(); change(c) }, want...)
+	}
+	withRedis("stratum port taken", func(c *startConfig) { c.stratum = taken.Addr().String() }, "stratum[0].listen", "in use", "choose another")
+	withRedis("node away", func(c *startConfig) { c.nodeURL = "http://127.0.0.1:1" }, "no node can be used", "127.0.0.1:1")
+	withRedis("wrong password", func(c *startConfig) { c.password = "wrong" }, "no node can be used", "password")
+	withRedis("wrong chain", func(c *startConfig) {
+		c.network, c.reward = "regtest", "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+	}, "another chain")
+	withRedis("locked data directory", func(c *startConfig) {
+		holder := filepath.Join(c.dir, "data")
+		if err := os.MkdirAll(holder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s := startDev(t, filepath.Join(t.TempDir(), "other"), "--redis", "embedded", "--rigs=false")
+		if err := os.Remove(holder); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(s.dir, holder); err != nil {
+			t.Fatal(err)
+		}
+	}, "in use", "stop it")
+}
+
+// TestDoctor examines a site that works and one that does not.
+func TestDoctor(t *testing.T) {
+	redis, err := devnode.StartRedis(t.Context(), devnode.RedisOptions{Dir: t.TempDir(), Log: zerolog.Nop()})
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("needs redis-server: %v", err)
+	}
+	defer redis.Kill()
+	node, err := devnode.StartBtcd(t.Context(), devnode.BtcdOptions{Binary: btcdBinary, Dir: t.TempDir(), Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Kill()
+	if err := node.Prepare(t.Context(), devnode.SimnetSegwitHeight, nil); err != nil {
+		t.Fatal(err)
+	}
+	c := startConfig{
+		dir: t.TempDir(), redis: redis.URL(), web: "127.0.0.1:0", network: "simnet",
+		reward: "sb1qr2agaqvp3n4lrxhpr2jgffwvw8k4gaxjpysxkr", nodeURL: node.URL(), user: node.User(), password: node.Password(),
+		stratum: "127.0.0.1:0",
+	}
+	out, err := exec.Command(aditBinary, "doctor", "--config", c.write(t)).CombinedOutput()
+	if err != nil {
+		t.Errorf("a good site: %v\n%s", err, out)
+	}
+	for _, want := range []string{"gives work for height 306", "Redis is reachable and persistent", "payout.key_file is not set", "fix: make a key"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	c.nodeURL = "http://127.0.0.1:1"
+	out, err = exec.Command(aditBinary, "doctor", "--config", c.write(t)).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "FAIL") || !strings.Contains(string(out), "fix: start the node") {
+		t.Errorf("a site without a node: %v\n%s", err, out)
+	}
+}
