@@ -1,63 +1,55 @@
-// Package sha256d is Bitcoin's proof of work, SHA-256 applied twice, on the
-// standard library's SHA-256 (which uses the CPU's SHA instructions where there
-// are any). It is the specification that faster implementations are held to.
+// Package sha256d is Bitcoin's hash, SHA-256 applied twice: the proof of work,
+// the nodes of a Merkle tree and the ids of transactions.
+//
+// [Generic] is the specification. The others are assembly written by the
+// generator in kernels/_asm; each needs its instructions, must agree with Generic
+// on this CPU when first used, and can be turned off by
+// [kernels.DisableVariable] or, all of them, by the build tag purego.
 package sha256d
 
 import (
-	"crypto/sha256"
-	"encoding"
-	"encoding/binary"
-	"fmt"
+	"sync"
 
 	"github.com/adit-pool/adit/kernels"
 )
 
-// Kernel is the function; it holds no state.
+const name = "sha256d"
+
+// Kernel is the function by the implementation that is fastest on this machine.
+// It holds no state.
 type Kernel struct{}
 
 var _ kernels.Kernel = Kernel{}
 
 // Name is "sha256d".
-func (Kernel) Name() string { return "sha256d" }
+func (Kernel) Name() string { return name }
 
 // Diff1 is 0xffff · 2^208.
-func (Kernel) Diff1() [32]byte { return [32]byte{4: 0xff, 5: 0xff} }
+func (Kernel) Diff1() [32]byte { return Generic{}.Diff1() }
 
 // Hash is SHA256(SHA256(header)) in internal byte order.
-func (Kernel) Hash(header *[kernels.HeaderSize]byte) [32]byte {
-	once := sha256.Sum256(header[:])
-	return sha256.Sum256(once[:])
+func (Kernel) Hash(header *[kernels.HeaderSize]byte) [32]byte { return SumHeader(header) }
+
+// Scan searches with the fastest implementation; the first call takes some
+// milliseconds to find out which that is.
+func (Kernel) Scan(header *[kernels.HeaderSize]byte, first uint32, count uint64, target *[32]byte, found func(nonce uint32) bool) uint64 {
+	return fastest().Kernel.Scan(header, first, count, target, found)
 }
 
-// Scan keeps the state of SHA-256 after the first 76 bytes (the first block is
-// compressed once for the whole range) and restores it for each nonce. It
-// allocates per call, not per nonce.
-func (Kernel) Scan(header *[kernels.HeaderSize]byte, first uint32, count uint64, target *[32]byte, found func(nonce uint32) bool) uint64 {
-	count = kernels.Clip(first, count)
-	digest := sha256.New()
-	digest.Write(header[:76])
-	state, err := digest.(encoding.BinaryAppender).AppendBinary(make([]byte, 0, 128))
-	if err != nil {
-		panic(fmt.Sprintf("sha256d: save the midstate of crypto/sha256: %v", err)) // never: documented to work
-	}
-	restore := digest.(encoding.BinaryUnmarshaler)
-	high := binary.BigEndian.Uint64(target[:])
-	nonce := make([]byte, 4)
-	once := make([]byte, 0, sha256.Size)
-	for i := range count {
-		n := first + uint32(i)
-		if err := restore.UnmarshalBinary(state); err != nil {
-			panic(fmt.Sprintf("sha256d: restore the midstate of crypto/sha256: %v", err)) // never: our own state
-		}
-		binary.LittleEndian.PutUint32(nonce, n)
-		digest.Write(nonce)
-		hash := sha256.Sum256(digest.Sum(once))
-		if binary.LittleEndian.Uint64(hash[24:]) > high || !kernels.Meets(&hash, target) {
-			continue
-		}
-		if !found(n) {
-			return i + 1
-		}
-	}
-	return count
+var (
+	fastest         = sync.OnceValue(func() kernels.Implementation { return kernels.Fastest(implementations()) })
+	implementations = sync.OnceValue(makeImplementations)
+)
+
+// Fastest is the implementation that Kernel searches with.
+func Fastest() kernels.Implementation { return fastest() }
+
+// Implementations lists every implementation there is, usable here or not,
+// Generic first.
+func Implementations() []kernels.Implementation {
+	return append([]kernels.Implementation(nil), implementations()...)
+}
+
+func makeImplementations() []kernels.Implementation {
+	return append([]kernels.Implementation{{Name: "generic", Lanes: 1, Kernel: Generic{}}}, assembly()...)
 }

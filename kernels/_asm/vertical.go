@@ -1,0 +1,366 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// The vertical searches keep one 32-bit word of every lane in one vector
+// register and do SHA-256 as FIPS 180-4 writes it, all lanes in step.
+
+// rotation is the exclusive or of three rotates to the right; a negative third
+// is a shift.
+type rotation [3]int
+
+var (
+	bigSigma0   = rotation{2, 13, 22}
+	bigSigma1   = rotation{6, 11, 25}
+	smallSigma0 = rotation{7, 18, -3}
+	smallSigma1 = rotation{17, 19, -10}
+)
+
+// isa is what the vector instruction sets do differently. The destination comes
+// last, as in the assembler.
+type isa interface {
+	size() int                                         // bytes in a register
+	registers() []VecPhysical                          // that a search may use
+	move(x, dst Op)                                    // between registers and aligned memory
+	table(m Mem, dst VecPhysical)                      // load a whole register, unaligned
+	spread(m Mem, dst VecPhysical)                     // the word at m in every lane
+	addWord(m Mem, x, dst VecPhysical)                 // x plus the word at m in every lane
+	choose(e, f, g, dst VecPhysical)                   // dst is none of the others
+	majority(a, b, c, t, dst VecPhysical)              // t and dst are none of the others
+	rotate(r rotation, x VecPhysical, t []VecPhysical) // t[0]; t[1] and t[2] are lost, x is none of them
+	met(word, high, t VecPhysical)                     // clears ZF when a lane's word is at most high; t is lost
+}
+
+// Offsets of the words of a job, made by newLaneJob.
+const (
+	laneState = 4 * 0  // a..h after round 3 of the header's second block, without the nonce
+	laneMid   = 4 * 8  // a..h after the header's first block
+	laneWK    = 4 * 16 // W+K of rounds 16 and 17
+	laneAdd   = 4 * 18 // constant parts of words 18..33
+	laneHigh  = 4 * 34 // highest word of the target
+)
+
+// lanes is one register set's worth of nonces on their way through two SHA-256.
+type lanes struct {
+	isa
+	state [8]VecPhysical // a..h, renamed every round
+	word  func(t int) Op // where message word t lives, t modulo 16
+	t     []VecPhysical  // five for scratch
+}
+
+// terms says which terms of a message word vary between nonces, and where the
+// sum of the constant ones is (nil: it is zero).
+type terms struct {
+	w16, w15, w7, w2 bool
+	fixed            *Mem
+}
+
+var allTerms = terms{w16: true, w15: true, w7: true, w2: true}
+
+// expand makes message word t in the place of word t-16.
+func (l *lanes) expand(t int, v terms) {
+	place, inRegister := l.word(t).(VecPhysical)
+	if !inRegister {
+		place = l.t[4]
+	}
+	var sum Op // so far, a register or memory
+	add := func(x Op) {
+		switch {
+		case sum == nil:
+			sum = x
+			return
+		case !isMem(sum):
+			VPADDD(x, sum, place)
+		case !isMem(x):
+			VPADDD(sum, x, place)
+		default:
+			l.move(sum, place)
+			VPADDD(x, place, place)
+		}
+		sum = place
+	}
+	sigma := func(r rotation, from int) Op {
+		x, ok := l.word(from).(VecPhysical)
+		if !ok {
+			x = l.t[3]
+			l.move(l.word(from), x)
+		}
+		l.rotate(r, x, l.t[:3])
+		return l.t[0]
+	}
+	if v.w16 {
+		add(l.word(t - 16))
+	}
+	if v.w7 {
+		add(l.word(t - 7))
+	}
+	if v.w15 {
+		add(sigma(smallSigma0, t-15))
+	}
+	if v.w2 {
+		add(sigma(smallSigma1, t-2))
+	}
+	if v.fixed != nil {
+		l.addWord(*v.fixed, sum.(VecPhysical), place)
+		sum = place
+	}
+	if sum != l.word(t) {
+		l.move(sum, l.word(t))
+	}
+}
+
+func isMem(x Op) bool { _, ok := x.(Mem); return ok }
+
+// How much of a round is wanted.
+const (
+	whole = iota
+	onlyE // a is not read again
+)
+
+// round does round t. wk holds K, or W+K when the word does not vary.
+func (l *lanes) round(t int, wk Mem, varies bool, part int) {
+	a, b, c, d, e, f, g, h := l.state[0], l.state[1], l.state[2], l.state[3], l.state[4], l.state[5], l.state[6], l.state[7]
+	l.addWord(wk, h, h)
+	if varies {
+		VPADDD(l.word(t), h, h)
+	}
+	l.choose(e, f, g, l.t[0])
+	VPADDD(l.t[0], h, h)
+	l.rotate(bigSigma1, e, l.t[:3])
+	VPADDD(l.t[0], h, h)
+	VPADDD(h, d, d)
+	if part == whole {
+		l.majority(a, b, c, l.t[1], l.t[0])
+		VPADDD(l.t[0], h, h)
+		l.rotate(bigSigma0, a, l.t[:3])
+		VPADDD(l.t[0], h, h)
+	}
+	l.state = [8]VecPhysical{h, a, b, c, d, e, f, g}
+}
+
+// laneTables are the constants of the code.
+type laneTables struct {
+	k, wk80, wk32 Mem // K, and W+K where the word is fixed
+	iv            Mem
+	swap, count   Mem // bytes of each word reversed; 0, 1, 2, …
+	first32       Mem // round 0 of the digest makes a and e of word 0 by adding these
+	add32         Mem // constant parts of words 16..31 of the digest
+}
+
+func ror(x uint32, n int) uint32 { return x>>n | x<<(32-n) }
+func s0(x uint32) uint32         { return ror(x, 7) ^ ror(x, 18) ^ x>>3 }
+func s1(x uint32) uint32         { return ror(x, 17) ^ ror(x, 19) ^ x>>10 }
+
+func newLaneTables(prefix string, size int) (c laneTables) {
+	first, second := k, k
+	first[4] += 1 << 31
+	first[15] += 640
+	second[8] += 1 << 31
+	second[15] += 256
+	var swap, count []uint32
+	for i := range uint32(size / 4) {
+		swap = append(swap, 0x00010203+i%4*0x04040404)
+		count = append(count, i)
+	}
+	a, e := iv[0], iv[4]
+	t1 := iv[7] + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + (e&iv[5] ^ ^e&iv[6]) + k[0]
+	t2 := (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + (a&iv[1] ^ a&iv[2] ^ iv[1]&iv[2])
+	var w [32]uint32 // of a digest, with zeros for the hash
+	w[8], w[15] = 1<<31, 256
+	add := make([]uint32, 16)
+	for t := 16; t < 32; t++ {
+		add[t-16] = s0(w[t-15]) + w[t-16]
+		if t-2 < 16 {
+			add[t-16] += s1(w[t-2])
+		}
+		if t-7 < 16 {
+			add[t-16] += w[t-7]
+		}
+	}
+	return laneTables{
+		k: words(prefix+"_k", k[:]...), wk80: words(prefix+"_wk80", first[:16]...), wk32: words(prefix+"_wk32", second[:16]...),
+		iv: words(prefix+"_iv", iv[:]...), swap: words(prefix+"_swap", swap...), count: words(prefix+"_count", count...),
+		first32: words(prefix+"_first32", t1+t2, iv[3]+t1), add32: words(prefix+"_add32", add...),
+	}
+}
+
+// scanLanes writes a search of sets registers full of nonces at once. The
+// message words stay in registers when there are enough, else in the frame.
+func scanLanes(name string, m isa, c laneTables, sets int) {
+	size := m.size()
+	perSet := size / 4
+	TEXT(name, 0, "func(job *[35]uint32, nonce uint32, groups int) int")
+	Doc(fmt.Sprintf("%s tries groups of %d nonces from nonce. It returns the index of the first", name, sets*perSet),
+		"group in which a hash may meet the target, or groups when there is none.")
+	Pragma("noescape")
+
+	job, left, total, frame := RDI, RCX, RDX, R9
+	free := m.registers()
+	take := func(n int) (some []VecPhysical) { some, free = free[:n], free[n:]; return some }
+	at := func(offset int) Mem { return Mem{Base: job, Disp: offset} }
+	used := 0 // bytes of the frame
+	reserve := func(n int) Mem { used += n; return Mem{Base: frame, Disp: used - n} }
+
+	all := make([]*lanes, sets)
+	start := make([][8]VecPhysical, sets)
+	nonces := make([]Mem, sets)
+	for i := range all {
+		start[i] = [8]VecPhysical(take(8))
+		nonces[i] = reserve(size)
+		all[i] = &lanes{isa: m}
+	}
+	inRegisters := len(free) >= sets*16+5
+	for _, l := range all {
+		if inRegisters {
+			ring := take(16)
+			l.word = func(t int) Op { return ring[t%16] }
+		} else {
+			ring := reserve(16 * size)
+			l.word = func(t int) Op { return ring.Offset(t % 16 * size) }
+		}
+	}
+	for _, l := range all {
+		l.t = free[:5]
+		if len(free) >= 10 {
+			take(5)
+		}
+	}
+	each := func(f func(i int, l *lanes)) {
+		for i, l := range all {
+			f(i, l)
+		}
+	}
+	step := words(name+"_step", uint32(perSet), uint32(sets*perSet))
+
+	Load(Param("job"), job)
+	Load(Param("nonce"), EBX)
+	Load(Param("groups"), left)
+	MOVQ(left, total)
+	LEAQ(AllocLocal(used+size).Offset(size-1), frame)
+	ANDQ(I8(-size), frame)
+	TESTQ(left, left)
+	JLE(LabelRef("done"))
+	t := all[0].t
+	MOVL(EBX, nonces[0])
+	m.spread(nonces[0], t[0])
+	m.table(c.count, t[1])
+	VPADDD(t[1], t[0], t[0])
+	for i := range all {
+		m.move(t[0], nonces[i])
+		m.addWord(step, t[0], t[0])
+	}
+
+	Label("next")
+	Comment("Header, rounds 4..17")
+	each(func(i int, l *lanes) {
+		l.state = start[i]
+		nonce, mask := l.t[4], l.t[3]
+		m.move(nonces[i], nonce)
+		m.addWord(step.Offset(4), nonce, l.t[0])
+		m.move(l.t[0], nonces[i])
+		m.table(c.swap, mask)
+		VPSHUFB(mask, nonce, nonce) // word 3
+		for j, r := range l.state {
+			if j%4 == 0 { // a and e are a constant plus word 3
+				m.addWord(at(laneState+4*j), nonce, r)
+			} else {
+				m.spread(at(laneState+4*j), r)
+			}
+		}
+		l.rotate(smallSigma0, nonce, l.t[:3])
+		m.addWord(at(laneAdd+4*(18-18)), l.t[0], l.t[0])
+		m.move(l.t[0], l.word(18))
+		m.addWord(at(laneAdd+4*(19-18)), nonce, nonce)
+		m.move(nonce, l.word(19))
+	})
+	for t := 4; t < 18; t++ {
+		wk := c.wk80.Offset(4 * t)
+		if t >= 16 {
+			wk = at(laneWK + 4*(t-16))
+		}
+		each(func(_ int, l *lanes) { l.round(t, wk, false, whole) })
+	}
+	Comment("Header, rounds 18..63")
+	for t := 18; t < 64; t++ {
+		v := allTerms
+		fixed := at(laneAdd + 4*(t-18))
+		switch {
+		case t == 21:
+			v = terms{w2: true}
+		case t < 25:
+			v = terms{w2: true, fixed: &fixed}
+		case t < 30:
+			v = terms{w2: true, w7: true}
+		case t < 33:
+			v = terms{w2: true, w7: true, fixed: &fixed}
+		case t == 33:
+			v = terms{w2: true, w7: true, w15: true, fixed: &fixed}
+		}
+		each(func(_ int, l *lanes) {
+			if t >= 20 {
+				l.expand(t, v)
+			}
+			l.round(t, c.k.Offset(4*t), true, whole)
+		})
+	}
+	Comment("Digest, rounds 0..15")
+	each(func(_ int, l *lanes) {
+		for j, r := range l.state {
+			m.addWord(at(laneMid+4*j), r, r)
+			m.move(r, l.word(j))
+		}
+		// Round 0 begins with a constant state: it leaves two words that
+		// vary and six that are the initial state moved down.
+		w0 := l.state[0]
+		m.addWord(c.first32.Offset(4), w0, l.state[4])
+		m.addWord(c.first32, w0, l.state[0])
+		for _, j := range []int{1, 2, 3, 5, 6, 7} {
+			m.spread(c.iv.Offset(4*(j-1)), l.state[j])
+		}
+	})
+	for t := 1; t < 16; t++ {
+		each(func(_ int, l *lanes) { l.round(t, c.wk32.Offset(4*t), t < 8, whole) })
+	}
+	Comment("Digest, rounds 16..60")
+	for t := 16; t <= 60; t++ {
+		v := allTerms
+		if t < 32 {
+			v = terms{w16: t < 24, w15: t < 23 || t == 31, w7: t >= 23, w2: t >= 18}
+			switch fixed := c.add32.Offset(4 * (t - 16)); t {
+			case 17, 22, 23, 24, 30, 31:
+				v.fixed = &fixed
+			}
+		}
+		part := whole
+		if t >= 57 {
+			part = onlyE
+		}
+		each(func(_ int, l *lanes) {
+			l.expand(t, v)
+			l.round(t, c.k.Offset(4*t), true, part)
+		})
+	}
+	Comment("Word 7 of the hash is E after round 60")
+	each(func(_ int, l *lanes) {
+		e, high := l.state[4], l.state[0]
+		m.addWord(c.iv.Offset(4*7), e, e)
+		m.table(c.swap, high)
+		VPSHUFB(high, e, e)
+		m.spread(at(laneHigh), high)
+		m.met(e, high, l.state[1])
+		JNE(LabelRef("done"))
+	})
+	DECQ(left)
+	JNZ(LabelRef("next"))
+	Label("done")
+	VZEROUPPER()
+	SUBQ(left, total)
+	Store(total, ReturnIndex(0))
+	RET()
+}

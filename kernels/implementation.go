@@ -1,0 +1,124 @@
+package kernels
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+// Implementation is one way to compute a kernel's function on this machine.
+type Implementation struct {
+	Name   string // such as "shani-3x": the instructions and how many nonces are hashed in step
+	Lanes  int    // nonces hashed in step
+	Off    string // why it cannot be used here; empty when it can
+	Kernel Kernel // nil when Off is not empty
+}
+
+// DisableVariable names the environment variable that turns implementations
+// off. It is a list, separated by commas, of kernel names ("sha256d": all its
+// fast implementations), of kernel/implementation ("scrypt/avx2-6x") and of
+// kernel/instructions ("sha256d/shani": all that begin so).
+const DisableVariable = "ADIT_KERNELS_DISABLE"
+
+// Disabled tells whether the environment turns an implementation off.
+func Disabled(kernel, implementation string) bool {
+	return disabled(os.Getenv(DisableVariable), kernel, implementation)
+}
+
+func disabled(list, kernel, implementation string) bool {
+	for entry := range strings.SplitSeq(list, ",") {
+		entry = strings.TrimSpace(entry)
+		rest, ok := strings.CutPrefix(entry, kernel)
+		if !ok {
+			continue
+		}
+		what, ok := strings.CutPrefix(rest, "/")
+		if rest == "" || ok && (what == implementation || what != "" && strings.HasPrefix(implementation, what+"-")) {
+			return true
+		}
+	}
+	return false
+}
+
+// Agrees tells whether k finds the same as reference: the hashes of some
+// headers and the nonces of a range of count. It is what an implementation must
+// pass on this very CPU before it is used.
+func Agrees(k, reference Kernel, count uint64) bool {
+	var header [HeaderSize]byte
+	for i := range header {
+		header[i] = byte(i*167 + 13)
+	}
+	for i := range 3 {
+		header[i] ^= 0xff
+		if k.Hash(&header) != reference.Hash(&header) {
+			return false
+		}
+	}
+	search := func(k Kernel, target [32]byte) (nonces []uint32, hashes uint64) {
+		hashes = k.Scan(&header, 0xfffe, count, &target, func(n uint32) bool {
+			nonces = append(nonces, n)
+			return true
+		})
+		return nonces, hashes
+	}
+	easy := [32]byte{0: 0x20}
+	want, wantHashes := search(reference, easy)
+	got, gotHashes := search(k, easy)
+	if gotHashes != wantHashes || len(got) != len(want) {
+		return false
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Fastest is the implementation that searches fastest on this machine now, by
+// its best of some short bursts, taken in turn so that a busy moment strikes
+// all alike. The CPU's name is not asked: which instructions win differs
+// between CPUs that have the same ones. It takes some 3 ms an implementation.
+// At least one of them must be usable.
+func Fastest(all []Implementation) Implementation {
+	const (
+		burst  = 300 * time.Microsecond
+		bursts = 5
+	)
+	var header [HeaderSize]byte
+	var none [32]byte
+	run := func(k Kernel, count uint64) time.Duration {
+		start := time.Now()
+		k.Scan(&header, 0, count, &none, func(uint32) bool { return true })
+		return time.Since(start)
+	}
+	counts := make([]uint64, len(all))
+	best := make([]float64, len(all)) // nanoseconds a nonce
+	for i, impl := range all {
+		if impl.Off != "" {
+			continue
+		}
+		counts[i] = uint64(impl.Lanes)
+		for run(impl.Kernel, counts[i]) < burst {
+			counts[i] *= 2
+		}
+	}
+	winner := -1
+	for range bursts {
+		for i, impl := range all {
+			if impl.Off != "" {
+				continue
+			}
+			each := float64(run(impl.Kernel, counts[i])) / float64(counts[i])
+			if best[i] == 0 || each < best[i] {
+				best[i] = each
+			}
+		}
+	}
+	for i := range all {
+		if all[i].Off == "" && (winner < 0 || best[i] < best[winner]) {
+			winner = i
+		}
+	}
+	return all[winner]
+}

@@ -1,0 +1,57 @@
+package kernels
+
+import "testing"
+
+func TestDisabled(t *testing.T) {
+	f := func(list, kernel, implementation string, want bool) {
+		t.Helper()
+		if got := disabled(list, kernel, implementation); got != want {
+			t.Errorf("%q turns %s/%s off: %v, want %v", list, kernel, implementation, got, want)
+		}
+	}
+	f("", "sha256d", "shani-2x", false)
+	f("sha256d", "sha256d", "shani-2x", true)
+	f("sha256d", "scrypt", "avx2-6x", false)
+	f("sha256d/shani", "sha256d", "shani-2x", true)
+	f("sha256d/shani", "sha256d", "shani", true)
+	f("sha256d/shani-2x", "sha256d", "shani-3x", false)
+	f("sha256d/shani-2x", "sha256d", "shani-2x", true)
+	f("sha256d/avx", "sha256d", "avx2-8x", false)
+	f("sha256d/", "sha256d", "avx2-8x", false)
+	f("sha256", "sha256d", "avx2-8x", false)
+	f("scrypt/avx2, sha256d/avx512", "sha256d", "avx512-16x", true)
+}
+
+type fake struct {
+	Kernel
+	wrongHash, missing bool
+}
+
+func (f fake) Hash(header *[HeaderSize]byte) [32]byte {
+	hash := [32]byte(header[:32])
+	if f.wrongHash && header[2] != 0x5b {
+		hash[31] ^= 1
+	}
+	return hash
+}
+
+func (f fake) Scan(_ *[HeaderSize]byte, first uint32, count uint64, _ *[32]byte, found func(uint32) bool) uint64 {
+	for i := range count {
+		if i%8 == 3 && !(f.missing && i > count/2) {
+			found(first + uint32(i))
+		}
+	}
+	return count
+}
+
+func TestAgreesFindsFaults(t *testing.T) {
+	f := func(k fake, want bool) {
+		t.Helper()
+		if got := Agrees(k, fake{}, 100); got != want {
+			t.Errorf("%+v agrees: %v, want %v", k, got, want)
+		}
+	}
+	f(fake{}, true)
+	f(fake{wrongHash: true}, false)
+	f(fake{missing: true}, false)
+}
