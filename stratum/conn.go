@@ -1,6 +1,7 @@
 package stratum
 
 import (
+	"container/list"
 	"net"
 	"net/netip"
 	"sync"
@@ -12,44 +13,57 @@ import (
 )
 
 // Conn is the server's view of one connection. What it exports is for the dialect, which calls it from
-// Message and AppendJob only: the lock is held there.
+// Message and the Append methods only: the lock is held there.
 type Conn struct {
 	// Static after construction.
-	srv    *Server
-	nc     net.Conn
-	remote netip.Addr
-	opened time.Time
-	wake   chan struct{} // one place, never closed: the writer has something to look at
-	room   chan struct{} // one place, never closed: the outbox was emptied by some
-	stop   chan struct{} // closed by drain: read no more
-	broken chan struct{} // closed by the writer when it has ended
+	srv     *Server
+	raw     net.Conn
+	real    netip.AddrPort // of raw's other end
+	proxied bool           // that is a trusted proxy
+	opened  time.Time
+	wake    chan struct{} // one place, never closed: the writer has something to look at
+	room    chan struct{} // one place, never closed: the outbox was emptied by some
+	stop    chan struct{} // closed by drain: read no more
+	broken  chan struct{} // closed when the writer has ended, or will not begin
 
 	stopOnce sync.Once
 	offered  atomic.Bool // there is a job that this connection does not have
 
-	// Owned by the reader.
-	bucket  bucket
-	strikes int
+	// Owned by the reader, which begins with the preface; static for the writer, which begins after it.
+	nc       net.Conn       // raw, with TLS on it
+	remote   netip.AddrPort // for whom a proxy speaks, else real; not valid for what is not TCP
+	bucket   bucket
+	malforms int
+
+	// Guarded by the server's mu.
+	counted bool
+	place   *list.Element // among those without work
 
 	// Guarded by mu.
 	mu       sync.Mutex
 	session  *pool.Session // nil until the dialect asks for it
 	state    any           // the dialect's
 	users    map[string]int
+	ticket   Ticket         // of the session, zero before it subscribed
+	account  pool.AccountID // of the first user, or of the session that was resumed
+	bound    bool           // only users of this account are taken
+	known    bool           // account is set
 	out      outbox
 	renew    bool            // issue the current job again
 	after    uint64          // no job before the replies up to here are written
 	now      time.Time       // of the message in hand
 	sub      pool.Submission // of the message in hand; here, not to be allocated
 	accepted bool            // the message in hand was an accepted share
+	shares   int             // accepted, not early
+	refusals [numStrikes]int // without an accepted share between them
 	readDone bool
 	reason   Close
 }
 
-func newConn(s *Server, nc net.Conn, remote netip.Addr) *Conn {
-	now := time.Now()
+func newConn(s *Server, nc net.Conn) *Conn {
+	now, remote := time.Now(), addrPort(nc.RemoteAddr())
 	return &Conn{
-		srv: s, nc: nc, remote: remote, opened: now,
+		srv: s, raw: nc, nc: nc, real: remote, remote: remote, proxied: s.proxied(remote), opened: now,
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		stop: make(chan struct{}), broken: make(chan struct{}),
 		bucket: newBucket(s.opts.Rate, s.opts.Burst, now), state: s.opts.Dialect.NewState(),
@@ -58,30 +72,76 @@ func newConn(s *Server, nc net.Conn, remote netip.Addr) *Conn {
 
 // run serves the connection to its end. It reads; the writer that it starts ends before it returns.
 func (c *Conn) run() {
-	go c.write()
-	reason := c.read()
-	c.end(reason)
+	defer c.caught(false)
+	writing := false
+	func() {
+		defer c.caught(false)
+		reason := c.preface()
+		if reason == CloseNone {
+			writing = true
+			go c.write()
+			reason = c.read()
+		}
+		c.end(reason)
+	}()
 	c.mu.Lock()
 	c.readDone = true
 	c.mu.Unlock()
-	c.poke()
-	<-c.broken
+	if writing {
+		c.poke()
+		<-c.broken
+	} else {
+		close(c.broken)
+	}
 	c.nc.Close()
+	c.leave()
+}
 
+// leave ends the session, and keeps it for a while where the miner may come back for it.
+func (c *Conn) leave() {
+	now := time.Now()
 	c.mu.Lock()
 	session, reason := c.session, c.reason
 	c.session = nil
 	c.mu.Unlock()
 	if session != nil {
 		c.srv.opts.Pool.EndSession(session)
+		if n := len(session.Issued); n > 0 && len(session.Workers) > 0 && c.shares > 0 {
+			w := &session.Workers[0]
+			c.srv.remembered.put(workerID{w.Account, w.Name}, session.Issued[n-1].Difficulty)
+		}
+		if c.ticket != (Ticket{}) && c.known && len(session.Issued) > 0 && reason != CloseCrash && !reason.fault() {
+			c.srv.resumables.put(c.ticket, session, c.account, now)
+		}
+	}
+	if reason.fault() {
+		var account *pool.AccountID
+		if c.known {
+			account = &c.account
+		}
+		c.srv.opts.Bans.offence(c.remote.Addr(), account, reason.String(), now)
 	}
 	c.srv.counters.closed[reason].Add(1)
 	c.srv.log.Debug().Func(func(e *zerolog.Event) {
 		if session != nil {
 			e.Str("agent", session.Agent).Int("users", len(session.Workers))
 		}
-	}).Str("remote", c.nc.RemoteAddr().String()).Stringer("reason", reason).
-		Dur("open", time.Since(c.opened)).Msg("connection closed")
+	}).Str("remote", c.remoteText()).Stringer("reason", reason).
+		Dur("open", now.Sub(c.opened)).Msg("connection closed")
+}
+
+// remoteText is the other end for logs.
+func (c *Conn) remoteText() string {
+	if c.real.IsValid() {
+		return c.real.String()
+	}
+	return c.raw.RemoteAddr().String()
+}
+
+// kick ends the connection at once.
+func (c *Conn) kick(r Close) {
+	c.end(r)
+	c.raw.Close()
 }
 
 // end notes why the connection ends; the first reason counts.
@@ -96,7 +156,7 @@ func (c *Conn) end(r Close) {
 // drain makes the reader stop. The writer then says what is left to say.
 func (c *Conn) drain() {
 	c.stopOnce.Do(func() { close(c.stop) })
-	c.nc.SetReadDeadline(time.Unix(1, 0))
+	c.raw.SetReadDeadline(time.Unix(1, 0))
 }
 
 func (c *Conn) stopping() bool {
@@ -122,12 +182,19 @@ func (c *Conn) offer() {
 	c.poke()
 }
 
-// review asks vardiff whether the difficulty still fits.
+// review asks vardiff whether the difficulty still fits, and whether somebody was banned by now.
 func (c *Conn) review(now time.Time) {
+	defer c.caught(false)
 	c.mu.Lock()
-	renew := c.vardiff(now)
-	c.mu.Unlock()
-	if renew {
+	defer c.mu.Unlock()
+	if c.known {
+		if _, banned := c.srv.opts.Bans.banned(c.remote.Addr(), &c.account, now); banned {
+			c.reason = CloseBanned
+			c.raw.Close()
+			return
+		}
+	}
+	if c.vardiff(now) {
 		c.poke()
 	}
 }

@@ -19,13 +19,23 @@ const (
 	CloseFull             // connections of this listener are used up
 	ClosePerIP            // connections of this address are used up
 	CloseDrain            // the server ended
+	CloseRefused          // too many refused shares or logins with no accepted share between them
+	CloseBanned           // see Bans
+	CloseNoProxy          // a trusted proxy that did not say for whom it speaks
+	CloseNoTLS            // no TLS where it is wanted, or none that works
+	CloseEvicted          // it was not authorized yet, and another wanted its place
+	CloseCrash            // a bug of ours
 	numCloses
 )
+
+// fault reports whether it was the peer's own fault, and more than bad luck.
+func (c Close) fault() bool { return c == CloseMalformed || c == CloseLongLine || c == CloseRefused }
 
 // String is the reason's name for counters and logs.
 func (c Close) String() string {
 	return [...]string{"none", "peer", "handshake-timeout", "idle-timeout", "slow-line", "long-line",
-		"malformed", "slow-reader", "no-session", "full", "per-ip", "drain"}[c]
+		"malformed", "slow-reader", "no-session", "full", "per-ip", "drain", "refused", "banned", "no-proxy", "no-tls",
+		"evicted", "crash"}[c]
 }
 
 // counters are written by many goroutines.
@@ -36,7 +46,23 @@ type counters struct {
 	malformed atomic.Uint64
 	throttled atomic.Uint64
 	jobs      atomic.Uint64
+	resumed   atomic.Uint64
+	strikes   [numStrikes]atomic.Uint64
 }
+
+// Strike is a thing that a connection may do some times, and not for ever.
+type Strike uint8
+
+// The strikes.
+const (
+	StrikeLine  Strike = iota // a message that cannot be read
+	StrikeShare               // a refused submission, but for a job that is gone
+	StrikeLogin               // a refused login
+	numStrikes
+)
+
+// String is the strike's name for counters.
+func (s Strike) String() string { return [...]string{"line", "share", "login"}[s] }
 
 // Stats are a server's counters since its start.
 type Stats struct {
@@ -47,6 +73,8 @@ type Stats struct {
 	Malformed   uint64
 	Throttled   uint64 // times a connection was made to wait
 	Jobs        uint64 // written
+	Resumed     uint64 // sessions taken up again
+	Strikes     map[string]uint64
 }
 
 // Stats reads the counters.
@@ -58,6 +86,12 @@ func (s *Server) Stats() Stats {
 		Connections: n, Accepted: s.counters.accepted.Load(), Closed: map[string]uint64{},
 		Messages: s.counters.messages.Load(), Malformed: s.counters.malformed.Load(),
 		Throttled: s.counters.throttled.Load(), Jobs: s.counters.jobs.Load(),
+		Resumed: s.counters.resumed.Load(), Strikes: map[string]uint64{},
+	}
+	for k := range numStrikes {
+		if v := s.counters.strikes[k].Load(); v > 0 {
+			st.Strikes[k.String()] = v
+		}
 	}
 	for r := ClosePeer; r < numCloses; r++ {
 		if v := s.counters.closed[r].Load(); v > 0 {

@@ -22,6 +22,13 @@ type Dialect interface {
 	// AppendJob appends what tells a miner to work on an issued job, its difficulty before it where it
 	// differs from the last one told. Called as Message is.
 	AppendJob(c *Conn, dst []byte, is pool.Issued, job *pool.Job) []byte
+	// AppendMessage appends what shows a printable ASCII text, where the protocol can. These three are only
+	// called for a connection that has work, with its lock held.
+	AppendMessage(c *Conn, dst []byte, text string) []byte
+	// AppendReconnect appends the advice to connect to the same address again.
+	AppendReconnect(c *Conn, dst []byte) []byte
+	// AppendVersionMask appends the bits that may be rolled from now on.
+	AppendVersionMask(c *Conn, dst []byte, mask uint32) []byte
 }
 
 // Outcome is what a message says about the connection it came on.

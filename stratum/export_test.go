@@ -9,12 +9,12 @@ type ConnForTest struct {
 }
 
 func NewConnForTest(s *Server, nc net.Conn) *ConnForTest {
-	return &ConnForTest{c: newConn(s, nc, origin(nc.RemoteAddr())), buf: make([]byte, 0, 1<<16)}
+	return &ConnForTest{c: newConn(s, nc), buf: make([]byte, 0, 1<<16)}
 }
 
 // Exchange handles one message and returns what the writer would send after it, valid until the next call.
 func (t *ConnForTest) Exchange(msg []byte) []byte {
 	t.c.handle(msg)
-	t.buf, _, _ = t.c.next(t.buf[:0])
+	t.buf, _, _, _ = t.c.next(t.buf[:0])
 	return t.buf
 }

@@ -32,7 +32,7 @@ func TestBucket(t *testing.T) {
 func TestOrigin(t *testing.T) {
 	f := func(ip, want string) {
 		t.Helper()
-		if got := origin(&net.TCPAddr{IP: net.ParseIP(ip), Port: 5}).String(); got != want {
+		if got := origin(addrPort(&net.TCPAddr{IP: net.ParseIP(ip), Port: 5})).String(); got != want {
 			t.Errorf("%s is counted under %s, want %s", ip, got, want)
 		}
 	}
@@ -41,7 +41,7 @@ func TestOrigin(t *testing.T) {
 	f("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")
 	f("2001:db8:1:2::1", "2001:db8:1:2::")
 	f("2001:db8:1:3::1", "2001:db8:1:3::")
-	if origin(&net.UnixAddr{Name: "x"}).IsValid() {
+	if origin(addrPort(&net.UnixAddr{Name: "x"})).IsValid() {
 		t.Error("a pipe has an address")
 	}
 }

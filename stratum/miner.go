@@ -8,8 +8,11 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// ErrTooManyUsers reports that a connection has authorized all the users it may.
-var ErrTooManyUsers = errors.New("too many users on one connection")
+// Errors for the miner.
+var (
+	ErrTooManyUsers = errors.New("too many users on one connection")
+	ErrOtherAccount = errors.New("this connection mines for another address: SOLO and resumed connections have one; connect again")
+)
 
 // Longest texts of a miner that are kept.
 const (
@@ -26,8 +29,8 @@ func (c *Conn) State() any { return c.state }
 // Now is when the message in hand was read.
 func (c *Conn) Now() time.Time { return c.now }
 
-// VersionMask is the listener's: bits that submissions may roll, negotiated or not.
-func (c *Conn) VersionMask() uint32 { return c.srv.opts.VersionMask }
+// VersionMask is the listener's: bits that submissions may roll, negotiated or not; 0 for none.
+func (c *Conn) VersionMask() uint32 { return c.srv.versionMask.Load() }
 
 // Session is the connection's session; it is started when first asked for, so that a peer that says
 // nothing sensible takes no extranonce1. On an error the connection ends.
@@ -38,7 +41,7 @@ func (c *Conn) Session() (*pool.Session, error) {
 			c.reason = CloseNoSession
 			return nil, err
 		}
-		s.VersionMask = c.srv.opts.VersionMask
+		s.VersionMask = c.VersionMask()
 		c.session = s
 	}
 	return c.session, nil
@@ -47,20 +50,71 @@ func (c *Conn) Session() (*pool.Session, error) {
 // Subscribed reports whether Subscribe was called.
 func (c *Conn) Subscribed() bool { return c.session != nil && c.session.Subscribed }
 
-// Subscribe notes that the miner listens, and brings a job if it is authorized too.
-func (c *Conn) Subscribe(agent []byte) error {
+// Subscribe notes that the miner listens, and brings a job if it is authorized too. resume is the text of
+// the ticket of an earlier connection, or anything; if its session is still kept it is taken up again. The
+// ticket returned is for the time after this connection.
+func (c *Conn) Subscribe(agent, resume []byte) (Ticket, error) {
 	s, err := c.Session()
 	if err != nil {
-		return err
+		return Ticket{}, err
 	}
-	s.Subscribed, s.Agent = true, printable(agent)
+	if c.ticket == (Ticket{}) {
+		c.resume(parseTicket(resume))
+		c.ticket = newTicket()
+	}
+	s.Subscribed = true
+	if len(agent) > 0 || s.Agent == "" {
+		s.Agent = printableTo(agent, maxAgent)
+	}
 	c.Renew()
-	return nil
+	return c.ticket, nil
+}
+
+// resume takes up the session of a ticket, if that is kept and of this connection's account.
+func (c *Conn) resume(t Ticket) {
+	if t == (Ticket{}) || len(c.session.Issued) > 0 || len(c.session.Workers) > 1 {
+		return
+	}
+	var account *pool.AccountID
+	if c.known {
+		account = &c.account
+	}
+	old := c.srv.resumables.take(t, account, c.now)
+	if old == nil {
+		return
+	}
+	c.session.Resume(old.session)
+	c.account, c.known, c.bound = old.account, true, true
+	c.srv.counters.resumed.Add(1)
+}
+
+// Agent is what the miner calls itself, "" when it did not say.
+func (c *Conn) Agent() string {
+	if c.session == nil {
+		return ""
+	}
+	return c.session.Agent
+}
+
+// SetAgent notes what the miner calls itself.
+func (c *Conn) SetAgent(agent []byte) {
+	if c.session != nil && len(agent) > 0 {
+		c.session.Agent = printableTo(agent, maxAgent)
+	}
 }
 
 // Authorize checks a user name and adds it to the session; doing so again changes nothing. The first one
-// brings a job if the miner has subscribed. The error is for the miner.
+// brings a job if the miner has subscribed, and its password's options count, see pool.ParsePassword. The
+// error is for the miner.
 func (c *Conn) Authorize(user, password string) error {
+	err := c.authorize(user, password)
+	if err != nil && c.reason == CloseNone {
+		c.strike(StrikeLogin)
+	}
+	return err
+}
+
+func (c *Conn) authorize(user, password string) error {
 	s, err := c.Session()
 	if err != nil {
 		return err
@@ -78,16 +132,66 @@ func (c *Conn) Authorize(user, password string) error {
 	if err != nil {
 		return err
 	}
+	if c.bound && w.Account != c.account {
+		return ErrOtherAccount
+	}
+	if ban, banned := c.srv.opts.Bans.banned(c.remote.Addr(), &w.Account, c.now); banned {
+		return fmt.Errorf("banned until %s (%s)", ban.Until.UTC().Format("2006-01-02 15:04 UTC"), ban.Reason)
+	}
 	w.User = user
+	if len(s.Workers) == 0 {
+		c.begin(&w, pool.ParsePassword(password))
+	}
 	if c.users == nil {
 		c.users = make(map[string]int, 1)
 	}
 	c.users[user] = len(s.Workers)
 	s.Workers = append(s.Workers, w)
 	if len(s.Workers) == 1 {
+		c.srv.opts.Bans.meet(origin(c.remote), false)
 		c.Renew()
 	}
 	return nil
+}
+
+// begin settles what the first user of a connection settles: mode, and the first difficulty. That is the
+// miner's suggestion, else its password's, else a resumed session's, else the worker's last one, else the
+// listener's.
+func (c *Conn) begin(w *pool.Worker, p pool.Password) {
+	s := c.session
+	resumed := len(s.Issued) > 0
+	if p.Solo && !resumed {
+		s.Scheme = pool.SchemeSOLO
+	}
+	if s.Minimum == 0 {
+		s.Minimum = p.Minimum
+	}
+	switch last := c.srv.remembered.get(workerID{w.Account, w.Name}); {
+	case s.Suggested > 0:
+	case p.Start > 0:
+		s.Wanted = p.Start
+	case !resumed && last > 0:
+		s.Wanted = last
+	}
+	c.account, c.known = w.Account, true
+	c.bound = c.bound || s.Scheme == pool.SchemeSOLO
+}
+
+// strike counts a refusal; too many of a kind end the connection.
+func (c *Conn) strike(k Strike) {
+	c.srv.counters.strikes[k].Add(1)
+	if c.refusals[k]++; c.refusals[k] >= c.srv.opts.Refusals {
+		c.reason = CloseRefused
+	}
+}
+
+// blame counts a refused submission as a strike, but not those that the pool's own timing may bring.
+func (c *Conn) blame(r pool.Reject) {
+	switch r {
+	case pool.RejectStale, pool.RejectUnknownJob, pool.RejectInternal:
+	default:
+		c.strike(StrikeShare)
+	}
 }
 
 // User finds an authorized user by its name as sent; -1 when there is none.
@@ -134,10 +238,12 @@ func (c *Conn) Submit(sub pool.Submission) (pool.Reject, *pool.Commit) {
 	c.sub = sub
 	v, commit := c.srv.opts.Pool.Submit(c.session, &c.sub, c.now)
 	if v.Reject != pool.Accepted {
+		c.blame(v.Reject)
 		return v.Reject, nil
 	}
-	c.accepted = true
+	c.accepted, c.refusals = true, [numStrikes]int{}
 	if v.Share.Flags&pool.ShareEarly == 0 {
+		c.shares++
 		for i := len(c.session.Issued) - 1; i >= 0; i-- {
 			if is := &c.session.Issued[i]; is.Salt == sub.Salt {
 				c.session.Vardiff.Share(c.now, is.Difficulty)
@@ -174,6 +280,7 @@ func (c *Conn) vardiff(now time.Time) bool {
 
 // Refuse counts a submission that does not reach the pool's judgement; user is -1 when unknown.
 func (c *Conn) Refuse(user int, r pool.Reject) {
+	c.blame(r)
 	if c.session != nil {
 		c.srv.opts.Pool.Rejected(c.session, user, r)
 	}
@@ -185,9 +292,9 @@ func (c *Conn) Hold(commit *pool.Commit, start, ok, fail int) {
 	c.out.held = append(c.out.held, held{commit, start, ok, fail})
 }
 
-// printable keeps what may stand in logs and on pages.
-func printable(b []byte) string {
-	b = append([]byte(nil), b[:min(len(b), maxAgent)]...)
+// printableTo keeps of b what may stand in logs and on pages, and no more than limit bytes.
+func printableTo(b []byte, limit int) string {
+	b = append([]byte(nil), b[:min(len(b), limit)]...)
 	for i, c := range b {
 		if c < ' ' || c > '~' {
 			b[i] = '-'

@@ -119,30 +119,37 @@ func (c *Conn) await() Close {
 func (c *Conn) handle(msg []byte) (ready bool, why Close) {
 	s := c.srv
 	s.counters.messages.Add(1)
-	c.mu.Lock()
-	c.now, c.accepted = time.Now(), false
-	out, outcome := s.opts.Dialect.Message(c, c.out.buf, msg)
-	c.out.put(out)
-	if c.after == afterReplies {
-		c.after = c.out.mark()
-	}
-	ready, accepted := c.ready(), c.accepted
-	if c.reason != CloseNone {
-		why = c.reason
-	}
-	c.mu.Unlock()
+	outcome, ready, accepted, proven, why := c.message(msg)
 	c.poke()
+	if proven {
+		s.opts.Bans.meet(origin(c.remote), true)
+	}
 	switch {
 	case outcome == Malformed:
 		s.counters.malformed.Add(1)
-		if c.strikes++; c.strikes >= s.opts.Strikes {
+		s.counters.strikes[StrikeLine].Add(1)
+		if c.malforms++; c.malforms >= s.opts.Strikes {
 			return ready, CloseMalformed
 		}
 	case outcome == Hangup && why == CloseNone:
 		s.counters.malformed.Add(1)
 		why = CloseMalformed
 	case accepted:
-		c.strikes = 0
+		c.malforms = 0
 	}
 	return ready, why
+}
+
+// message does so under the connection's lock.
+func (c *Conn) message(msg []byte) (outcome Outcome, ready, accepted, proven bool, why Close) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.shares
+	c.now, c.accepted = time.Now(), false
+	out, outcome := c.srv.opts.Dialect.Message(c, c.out.buf, msg)
+	c.out.put(out)
+	if c.after == afterReplies {
+		c.after = c.out.mark()
+	}
+	return outcome, c.ready(), c.accepted, was < provenShares && c.shares >= provenShares, c.reason
 }

@@ -11,12 +11,15 @@
 package stratum
 
 import (
+	"container/list"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/adit-pool/adit/pool"
@@ -29,9 +32,15 @@ type Options struct {
 	Dialect     Dialect
 	Limits      pool.Limits
 	VersionMask uint32 // bits that submissions may roll; default 1fffe000 (BIP320)
+	FixVersion  bool   // none may be rolled
+
+	TLS       *tls.Config    // nil: plain text only; see Certificate
+	TLSOnly   bool           // else the first byte of a connection tells TLS from plain text
+	ProxyFrom []netip.Prefix // from here a connection must begin with a PROXY header, from elsewhere it is no header
+	Bans      *Bans          // shared by listeners; default: own ones, in memory
 
 	MaxConns  int           // default 18000
-	MaxPerIP  int           // of one IPv4 address or IPv6 /64; default 8192
+	MaxPerIP  int           // of one IPv4 address or IPv6 /64 that has shown no hashrate; default 1024
 	MaxUsers  int           // authorized on one connection; default 2048
 	Handshake time.Duration // from accept until subscribed and authorized; default 30 s
 	Line      time.Duration // from a message's first byte to its last; default 30 s
@@ -39,21 +48,27 @@ type Options struct {
 	Write     time.Duration // for one write, and for what is left to say at the end; default 10 s
 	Rate      float64       // messages a second of one connection, beyond which it is read more slowly; default 500
 	Burst     int           // messages that may come at once; default 1000
-	Strikes   int           // unreadable messages in a row of no accepted share, then it is dropped; default 16
+	Strikes   int           // unreadable messages without an accepted share between them, then it is dropped; default 16
+	Refusals  int           // refused shares or logins likewise; default 512
+	Resume    time.Duration // how long a lost connection's session may be taken up again; default 10 min, -1 never
+	Reconnect time.Duration // at the end miners are sent away one by one over this time; default at once, in silence
 
 	Log zerolog.Logger
 }
 
-// DefaultVersionMask is BIP320's: bits 13 to 28.
-const DefaultVersionMask = 0x1fffe000
+// provenShares are accepted shares of one connection that show a hashrate.
+const provenShares = 16
 
 // vardiffInterval is how often every session is asked whether its difficulty still fits.
 const vardiffInterval = 10 * time.Second
 
 func (o *Options) setDefaults() {
-	defaultTo(&o.VersionMask, DefaultVersionMask)
+	defaultTo(&o.VersionMask, pool.MaskBIP320)
+	if o.FixVersion {
+		o.VersionMask = 0
+	}
 	defaultTo(&o.MaxConns, 18000)
-	defaultTo(&o.MaxPerIP, 8192)
+	defaultTo(&o.MaxPerIP, 1024)
 	defaultTo(&o.MaxUsers, 2048)
 	defaultTo(&o.Handshake, 30*time.Second)
 	defaultTo(&o.Line, 30*time.Second)
@@ -62,6 +77,8 @@ func (o *Options) setDefaults() {
 	defaultTo(&o.Rate, 500)
 	defaultTo(&o.Burst, 1000)
 	defaultTo(&o.Strikes, 16)
+	defaultTo(&o.Refusals, 512)
+	defaultTo(&o.Resume, 10*time.Minute)
 }
 
 func defaultTo[T comparable](field *T, value T) {
@@ -74,17 +91,31 @@ func defaultTo[T comparable](field *T, value T) {
 // Server serves one listener.
 type Server struct {
 	// Static after construction.
-	opts    Options
-	log     zerolog.Logger
-	buffers sync.Pool // *[]byte, what writers borrow
+	opts       Options
+	log        zerolog.Logger
+	seldom     zerolog.Logger // for what may happen once a connection
+	buffers    sync.Pool      // *[]byte, what writers borrow
+	resumables *resumables
+	remembered *recent[workerID, pool.Difficulty]
 
-	counters counters
-	wg       sync.WaitGroup // every connection's goroutines
+	versionMask atomic.Uint32
+	counters    counters
+	wg          sync.WaitGroup // every connection's goroutines
 
-	mu    sync.Mutex // guards all below
-	conns map[*Conn]struct{}
-	perIP map[netip.Addr]int
+	mu      sync.Mutex // guards all below
+	conns   map[*Conn]struct{}
+	perIP   map[netip.Addr]int
+	waiting *list.List // *Conn that have no work yet, the oldest first
 }
+
+// workerID names a worker over its connections.
+type workerID struct {
+	account pool.AccountID
+	name    string
+}
+
+// maxRemembered is how many workers' last difficulties are kept for their next start.
+const maxRemembered = 1 << 16
 
 // New checks the options and returns a server that does nothing until Serve.
 func New(o Options) (*Server, error) {
@@ -93,33 +124,47 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("stratum server needs a pool and a dialect")
 	case !(l.Min > 0) || l.Max < l.Min || l.Start < l.Min || l.Start > l.Max:
 		return nil, fmt.Errorf("difficulties must be 0 < min <= start <= max, not min %v, start %v, max %v", l.Min, l.Start, l.Max)
+	case o.TLSOnly && o.TLS == nil:
+		return nil, errors.New("a listener for TLS only needs a certificate")
 	}
 	o.setDefaults()
-	s := &Server{opts: o, log: o.Log, conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{}}
+	if o.Bans == nil {
+		var err error
+		if o.Bans, err = OpenBans(BanOptions{Log: o.Log}); err != nil {
+			return nil, err
+		}
+	}
+	s := &Server{
+		opts: o, log: o.Log, seldom: o.Log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute}),
+		resumables: newResumables(o.Resume), remembered: newRecent[workerID, pool.Difficulty](maxRemembered),
+		conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{}, waiting: list.New(),
+	}
+	s.versionMask.Store(o.VersionMask)
 	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
 	return s, nil
 }
 
-// Serve accepts connections until ctx ends. Then it closes ln, reads no more from anyone, writes the
-// replies that are due, closes every connection and returns when all goroutines have ended. The error is
-// that of a listener that failed, nil after an ordered end. It may be called once.
+// Serve accepts connections until ctx ends. Then it closes ln, ends every connection, see
+// Options.Reconnect: it reads no more from it and writes the replies that are due; and returns when all
+// goroutines have ended. The error is that of a listener that failed, nil after an ordered end. It may be
+// called once.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	feeding, stopFeed := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFeed()
 	var own sync.WaitGroup
 	own.Go(func() {
 		<-ctx.Done()
 		ln.Close()
 	})
 	changed := s.opts.Pool.JobChanged() // before anyone can have a job that is replaced
-	own.Go(func() { s.feed(ctx, changed) })
+	own.Go(func() { s.feed(feeding, changed) })
 	err := s.accept(ctx, ln)
 	cancel()
+	s.farewell()
+	stopFeed()
 	own.Wait()
-
-	for _, c := range s.snapshot(nil) {
-		c.drain()
-	}
 	s.wg.Wait()
 	return err
 }
@@ -151,45 +196,6 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		pause = 0
 		s.admit(nc)
 	}
-}
-
-// admit registers a connection and starts it, or closes it when a cap is reached.
-func (s *Server) admit(nc net.Conn) {
-	ip := origin(nc.RemoteAddr())
-	c := newConn(s, nc, ip)
-	s.mu.Lock()
-	refused := CloseNone
-	switch {
-	case len(s.conns) >= s.opts.MaxConns:
-		refused = CloseFull
-	case ip.IsValid() && s.perIP[ip] >= s.opts.MaxPerIP:
-		refused = ClosePerIP
-	default:
-		s.conns[c] = struct{}{}
-		if ip.IsValid() {
-			s.perIP[ip]++
-		}
-		s.wg.Add(1)
-	}
-	s.mu.Unlock()
-	s.counters.accepted.Add(1)
-	if refused != CloseNone {
-		s.counters.closed[refused].Add(1)
-		nc.Close()
-		return
-	}
-	go func() {
-		defer s.wg.Done()
-		c.run()
-		s.mu.Lock()
-		delete(s.conns, c)
-		if ip.IsValid() {
-			if s.perIP[ip]--; s.perIP[ip] == 0 {
-				delete(s.perIP, ip)
-			}
-		}
-		s.mu.Unlock()
-	}()
 }
 
 // feed wakes every connection for a new job, and looks at difficulties by a timer so that a silent miner's
@@ -227,21 +233,4 @@ func (s *Server) snapshot(conns []*Conn) []*Conn {
 		conns = append(conns, c)
 	}
 	return conns
-}
-
-// origin is what a connection is counted under: an IPv4 address, or the /64 of an IPv6 one.
-func origin(a net.Addr) netip.Addr {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	ip := t.AddrPort().Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		p, err := ip.Prefix(64)
-		if err != nil {
-			return netip.Addr{}
-		}
-		return p.Addr()
-	}
-	return ip
 }

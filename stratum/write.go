@@ -12,12 +12,17 @@ import (
 // write sends replies and jobs until the reader has ended and nothing is left to say, or the peer does
 // not take what it is sent.
 func (c *Conn) write() {
-	defer close(c.broken)
+	defer c.caught(true)
 	s := c.srv
 	var end <-chan time.Time // when to give up on replies that are still held
+	working := false
 	for {
 		buf := s.buffers.Get().(*[]byte)
-		out, wait, done := c.next((*buf)[:0])
+		out, wait, job, done := c.next((*buf)[:0])
+		if job && !working {
+			working = true
+			s.works(c)
+		}
 		var err error
 		if len(out) > 0 {
 			c.nc.SetWriteDeadline(time.Now().Add(s.opts.Write))
@@ -33,7 +38,7 @@ func (c *Conn) write() {
 				reason = CloseSlowReader
 			}
 			c.end(reason)
-			c.nc.Close() // ends the reader
+			c.raw.Close() // ends the reader
 			return
 		}
 		if wrote {
@@ -64,24 +69,24 @@ func (c *Conn) write() {
 
 // next appends what may be sent now: replies up to the first that is still held, then a job if one is due.
 // wait is the held reply's commit; done means that the reader has ended.
-func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, done bool) {
+func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, issued, done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	dst, wait = c.out.take(dst)
 	if c.readDone || !c.ready() || !c.out.passed(c.after) {
-		return dst, wait, c.readDone
+		return dst, wait, false, c.readDone
 	}
 	if !c.offered.Swap(false) && !c.renew {
-		return dst, wait, false
+		return dst, wait, false, false
 	}
 	c.renew = false
 	is, job, err := c.srv.opts.Pool.Issue(c.session, time.Now())
 	if err != nil {
 		if !errors.Is(err, pool.ErrNoJob) { // with no job yet, the first one is offered to all
-			c.srv.log.Warn().Err(err).Str("remote", c.nc.RemoteAddr().String()).Msg("job not issued")
+			c.srv.seldom.Warn().Err(err).Str("remote", c.remoteText()).Msg("job not issued")
 		}
-		return dst, wait, false
+		return dst, wait, false, false
 	}
 	c.srv.counters.jobs.Add(1)
-	return c.srv.opts.Dialect.AppendJob(c, dst, is, job), wait, false
+	return c.srv.opts.Dialect.AppendJob(c, dst, is, job), wait, true, false
 }

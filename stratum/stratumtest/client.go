@@ -189,7 +189,7 @@ func (c *Client) Open(user string) {
 	c.t.Helper()
 	c.User = user
 	c.Ask(`{"id":1,"method":"mining.subscribe","params":["test/1"]}`,
-		`{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex8>"]],"<hex8>",8],"error":null}`)
+		`{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex32>"]],"<hex8>",8],"error":null}`)
 	c.Ask(fmt.Sprintf(`{"id":2,"method":"mining.authorize","params":[%q,"x"]}`, user), `{"id":2,"result":true,"error":null}`)
 	c.Expect(SetDifficulty)
 	c.Expect(Notify)

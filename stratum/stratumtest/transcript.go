@@ -9,7 +9,7 @@ import (
 
 // kinds are what a placeholder in a pattern may stand for.
 var kinds = map[string]string{
-	"hex8": `[0-9a-f]{8}`, "hex64": `[0-9a-f]{64}`, "hex": `[0-9a-f]+`, "number": `[0-9]+(?:\.[0-9]+)?`,
+	"hex8": `[0-9a-f]{8}`, "hex32": `[0-9a-f]{32}`, "hex64": `[0-9a-f]{64}`, "hex": `[0-9a-f]+`, "number": `[0-9]+(?:\.[0-9]+)?`,
 	"word": `[a-z]+`, "text": `[^"\\]*`, "hashes": `(?:"[0-9a-f]{64}",?)*`,
 }
 

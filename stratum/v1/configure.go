@@ -95,7 +95,7 @@ func (h *handler) rolling(dst []byte, s *pool.Session) []byte {
 	if mask == 0 {
 		return append(dst, "false"...)
 	}
-	s.VersionMask = mask
+	s.VersionMask, s.VersionWish = mask, wanted
 	dst = append(dst, `true,"version-rolling.mask":"`...)
 	dst = appendHex32(dst, mask)
 	return append(dst, '"')

@@ -2,6 +2,7 @@ package v1
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strings"
 
 	"github.com/adit-pool/adit/pool"
@@ -50,15 +51,20 @@ func (h *handler) dispatch(dst []byte) []byte {
 }
 
 // subscribe gives extranonce1 and the size of extranonce2. Again on the same connection it gives the same,
-// and a clean job. Parameters beside the agent are not looked at.
+// and a clean job. The id beside mining.notify is what a miner sends as second parameter to go on where it
+// was when its connection broke: then extranonce1 is the one from before.
 func (h *handler) subscribe(dst []byte) []byte {
-	var agent []byte
+	var agent, resume []byte
 	if h.kindOf(0) == kindString {
 		agent = h.doc.text(h.param(0))
 	}
+	if h.kindOf(1) == kindString {
+		resume = h.doc.text(h.param(1))
+	}
 	s, err := h.c.Session()
+	var ticket stratum.Ticket
 	if err == nil {
-		err = h.c.Subscribe(agent)
+		ticket, err = h.c.Subscribe(agent, resume)
 	}
 	if err != nil {
 		return appendError(dst, h.rawID(), false, 20, "No session: "+err.Error())
@@ -68,7 +74,7 @@ func (h *handler) subscribe(dst []byte) []byte {
 	dst = append(appendID(dst, h.rawID()), `[[["mining.set_difficulty","`...)
 	dst = appendHex32(dst, s.Extranonce1)
 	dst = append(dst, `"],["mining.notify","`...)
-	dst = appendHex32(dst, s.Extranonce1)
+	dst = hex.AppendEncode(dst, ticket[:])
 	dst = append(dst, `"]],"`...)
 	dst = appendHex32(dst, s.Extranonce1)
 	dst = append(dst, `",8]`...)
@@ -127,8 +133,8 @@ func (h *handler) wish(dst []byte, d pool.Difficulty) []byte {
 	if err != nil {
 		return appendError(dst, h.rawID(), false, 20, "No session: "+err.Error())
 	}
-	if d != h.state.Suggested {
-		h.state.Suggested, s.Wanted = d, d
+	if d != s.Suggested {
+		s.Suggested, s.Wanted = d, d
 		h.renew()
 	}
 	return appendResult(dst, h.rawID(), "true")

@@ -78,5 +78,5 @@ func (d *Dialect) AppendJob(c *stratum.Conn, dst []byte, is pool.Issued, job *po
 		dst = append(dst, "false]}\n"...)
 	}
 	s.Fresh = false
-	return dst
+	return askVersion(c, s, dst)
 }

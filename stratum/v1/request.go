@@ -4,6 +4,7 @@ package v1
 type request struct {
 	doc                *document
 	id, method, params int
+	result             int
 	answer             bool // it has a result or an error
 }
 
@@ -22,7 +23,9 @@ func (r *request) read() string {
 			r.method = value
 		case d.is(key, "params"):
 			r.params = value
-		case d.is(key, "result"), d.is(key, "error"):
+		case d.is(key, "result"):
+			r.result, r.answer = value, true
+		case d.is(key, "error"):
 			r.answer = true
 		}
 		key = int(d.tokens[value].next)

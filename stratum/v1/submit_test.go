@@ -171,7 +171,7 @@ func TestSubmitTooEarly(t *testing.T) {
 	c := stratumtest.Dial(t, s.Addr)
 	const submit = `{"id":5,"method":"mining.submit","params":["testa","00000001","0000000000000000","00000000","00000000"]}`
 	c.Ask(submit, `{"id":5,"result":null,"error":[25,"Not subscribed",null]}`)
-	c.Ask(`{"id":1,"method":"mining.subscribe","params":[]}`, `{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex8>"]],"<hex8>",8],"error":null}`)
+	c.Ask(`{"id":1,"method":"mining.subscribe","params":["t/1"]}`, `{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex32>"]],"<hex8>",8],"error":null}`)
 	c.Ask(submit, `{"id":5,"result":null,"error":[24,"Unauthorized worker",null]}`)
 	c.Ask(`{"id":2,"method":"mining.authorize","params":["testa"]}`, `{"id":2,"result":true,"error":null}`)
 	c.Expect(stratumtest.SetDifficulty)

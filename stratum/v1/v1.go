@@ -8,11 +8,14 @@
 //	> mining.subscribe [agent, session…]                       [[[method, id]…], extranonce1, 8]
 //	> mining.authorize [user, password]                        true, or error 24 with the reason
 //	< mining.set_difficulty [difficulty]                       only together with a job
+//	< mining.set_version_mask [mask]                           only to who negotiated, when the listener's has changed
+//	< client.get_version []                                    once, to who did not name itself in subscribe
+//	< client.show_message [text], client.reconnect []          an operator's word; before the server's end
 //	< mining.notify [job, prevhash, coinb1, coinb2, branch, version, nbits, ntime, clean]
 //	> mining.submit [user, job, extranonce2, ntime, nonce, version bits]
 //
 // Texts: job is 8 lower-case hex digits and names the issue of a job to this session (its salt);
-// extranonce1 4 bytes, extranonce2 8 bytes in the order they stand in the coinbase; version, nbits, ntime,
+// session 32, see stratum.Ticket; extranonce1 4 bytes, extranonce2 8 bytes in the order they stand in the coinbase; version, nbits, ntime,
 // nonce and version bits are big-endian hex of a uint32; prevhash is the header's bytes with each 4-byte
 // word reversed; branch hashes are in internal order. coinb1 ends in the salt.
 //
@@ -45,11 +48,11 @@ const StateVersion = 1
 
 // State is what V1 must remember of one connection beside the pool's session.
 type State struct {
-	Version   int
-	Fresh     bool            // subscribed since the last job: that the next one is clean
-	Sent      pool.Difficulty // of the last mining.set_difficulty, 0 when none
-	Suggested pool.Difficulty // last wish, 0 when none: repeats change nothing
-	WishTime  time.Time       // when a wish last brought a job
+	Version  int
+	Fresh    bool            // subscribed since the last job: that the next one is clean
+	Asked    bool            // what it is called, since it did not say
+	Sent     pool.Difficulty // of the last mining.set_difficulty, 0 when none
+	WishTime time.Time       // when a wish last brought a job
 }
 
 // Dialect is Stratum V1.
@@ -98,12 +101,13 @@ func (d *Dialect) Message(c *stratum.Conn, dst, line []byte) ([]byte, stratum.Ou
 	default:
 		return appendError(dst, nil, false, 20, "Not a request"), stratum.Malformed
 	}
-	r := request{doc: doc, id: -1, method: -1, params: -1}
+	r := request{doc: doc, id: -1, method: -1, params: -1, result: -1}
 	if text := r.read(); text != "" {
 		return appendError(dst, r.rawID(), false, 20, text), stratum.Malformed
 	}
 	if r.method < 0 {
 		if r.answer {
+			r.answered(c)
 			return dst, stratum.Handled
 		}
 		return appendError(dst, r.rawID(), false, 20, "Not a request: no method"), stratum.Malformed

@@ -152,9 +152,9 @@ func TestBatchIsRefused(t *testing.T) {
 // The first job comes after subscribe and authorize in whatever order, its difficulty before it, and
 // nothing before the replies.
 func TestOpeningOrders(t *testing.T) {
-	const sub = `{"id":1,"method":"mining.subscribe","params":[]}`
+	const sub = `{"id":1,"method":"mining.subscribe","params":["t/1"]}`
 	const auth = `{"id":2,"method":"mining.authorize","params":["testa","x"]}`
-	const subbed = `{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex8>"]],"<hex8>",8],"error":null}`
+	const subbed = `{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex32>"]],"<hex8>",8],"error":null}`
 	const authed = `{"id":2,"result":true,"error":null}`
 	s, _ := serve(t)
 
@@ -199,7 +199,7 @@ func TestJobs(t *testing.T) {
 	p := stratumtest.NewPool(pool.SchemePPLNS, false)
 	s := stratumtest.Start(t, stratum.Options{Pool: p, Dialect: v1.New()})
 	c := stratumtest.Dial(t, s.Addr)
-	c.Ask(`{"id":1,"method":"mining.subscribe","params":[]}`, `{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex8>"]],"<hex8>",8],"error":null}`)
+	c.Ask(`{"id":1,"method":"mining.subscribe","params":["t/1"]}`, `{"id":1,"result":[[["mining.set_difficulty","<hex8>"],["mining.notify","<hex32>"]],"<hex8>",8],"error":null}`)
 	c.Ask(`{"id":2,"method":"mining.authorize","params":["testa"]}`, `{"id":2,"result":true,"error":null}`)
 	c.User = "testa"
 	p.NextBlock() // there was no job until now
