@@ -2,16 +2,18 @@ package kernels
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Implementation is one way to compute a kernel's function on this machine.
 type Implementation struct {
-	Name   string // such as "shani-3x": the instructions and how many nonces are hashed in step
-	Lanes  int    // nonces hashed in step
-	Off    string // why it cannot be used here; empty when it can
-	Kernel Kernel // nil when Off is not empty
+	Name   string  // such as "shani-3x": the instructions and how many nonces are hashed in step
+	Lanes  int     // nonces hashed in step
+	Off    string  // why it cannot be used here; empty when it can
+	Kernel Kernel  // nil when Off is not empty
+	Each   float64 // nanoseconds a nonce in a search, by Calibrate; 0 when not measured
 }
 
 // DisableVariable names the environment variable that turns implementations
@@ -64,23 +66,15 @@ func Agrees(k, reference Kernel, count uint64) bool {
 	easy := [32]byte{0: 0x20}
 	want, wantHashes := search(reference, easy)
 	got, gotHashes := search(k, easy)
-	if gotHashes != wantHashes || len(got) != len(want) {
-		return false
-	}
-	for i := range got {
-		if got[i] != want[i] {
-			return false
-		}
-	}
-	return true
+	return gotHashes == wantHashes && slices.Equal(got, want)
 }
 
-// Fastest is the implementation that searches fastest on this machine now, by
-// its best of some short bursts, taken in turn so that a busy moment strikes
-// all alike. The CPU's name is not asked: which instructions win differs
-// between CPUs that have the same ones. It takes some 3 ms an implementation.
-// At least one of them must be usable.
-func Fastest(all []Implementation) Implementation {
+// Calibrate measures how long a nonce takes each usable implementation on this
+// machine now, by its best of some short bursts, taken in turn so that a busy
+// moment strikes all alike. The CPU's name is not asked: which instructions win
+// differs between CPUs that have the same ones. It takes some 3 ms an
+// implementation.
+func Calibrate(all []Implementation) []Implementation {
 	const (
 		burst  = 300 * time.Microsecond
 		bursts = 5
@@ -92,8 +86,8 @@ func Fastest(all []Implementation) Implementation {
 		k.Scan(&header, 0, count, &none, func(uint32) bool { return true })
 		return time.Since(start)
 	}
+	all = slices.Clone(all)
 	counts := make([]uint64, len(all))
-	best := make([]float64, len(all)) // nanoseconds a nonce
 	for i, impl := range all {
 		if impl.Off != "" {
 			continue
@@ -103,22 +97,33 @@ func Fastest(all []Implementation) Implementation {
 			counts[i] *= 2
 		}
 	}
-	winner := -1
 	for range bursts {
-		for i, impl := range all {
-			if impl.Off != "" {
+		for i := range all {
+			if all[i].Off != "" {
 				continue
 			}
-			each := float64(run(impl.Kernel, counts[i])) / float64(counts[i])
-			if best[i] == 0 || each < best[i] {
-				best[i] = each
+			each := float64(run(all[i].Kernel, counts[i])) / float64(counts[i])
+			if all[i].Each == 0 || each < all[i].Each {
+				all[i].Each = each
 			}
 		}
 	}
-	for i := range all {
-		if all[i].Off == "" && (winner < 0 || best[i] < best[winner]) {
-			winner = i
+	return all
+}
+
+// Best is the implementation that hashes n headers soonest: some hash a whole
+// group of lanes even when there are fewer. all was calibrated, and one of them
+// must be usable.
+func Best(all []Implementation, n int) Implementation {
+	best, soonest := -1, 0.0
+	for i, impl := range all {
+		if impl.Off != "" {
+			continue
+		}
+		groups := (n + impl.Lanes - 1) / impl.Lanes
+		if took := impl.Each * float64(groups*impl.Lanes); best < 0 || took < soonest {
+			best, soonest = i, took
 		}
 	}
-	return all[winner]
+	return all[best]
 }

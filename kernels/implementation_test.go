@@ -1,6 +1,9 @@
 package kernels
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestDisabled(t *testing.T) {
 	f := func(list, kernel, implementation string, want bool) {
@@ -54,4 +57,43 @@ func TestAgreesFindsFaults(t *testing.T) {
 	f(fake{}, true)
 	f(fake{wrongHash: true}, false)
 	f(fake{missing: true}, false)
+}
+
+func TestBest(t *testing.T) {
+	all := []Implementation{
+		{Name: "one", Lanes: 1, Each: 200},
+		{Name: "off", Lanes: 1, Off: "absent"},
+		{Name: "four", Lanes: 4, Each: 60},
+		{Name: "many", Lanes: 24, Each: 20},
+	}
+	f := func(n int, want string) {
+		t.Helper()
+		if got := Best(all, n); got.Name != want {
+			t.Errorf("%d headers by %s, want %s", n, got.Name, want)
+		}
+	}
+	f(1, "one")
+	f(2, "four")
+	f(4, "four")
+	f(9, "many")
+	f(1<<20, "many")
+}
+
+func TestCalibrate(t *testing.T) {
+	all := Calibrate([]Implementation{{Name: "slow", Lanes: 2, Kernel: sleepy(400)}, {Name: "off", Off: "absent"}, {Name: "fast", Lanes: 1, Kernel: sleepy(20)}})
+	if all[0].Each <= all[2].Each || all[2].Each < 20_000 || all[1].Each != 0 {
+		t.Errorf("calibrated as %+v", all)
+	}
+}
+
+// sleepy takes that many microseconds a nonce.
+type sleepy int
+
+func (sleepy) Name() string                    { return "sleepy" }
+func (sleepy) Diff1() (target [32]byte)        { return target }
+func (sleepy) Hash(*[HeaderSize]byte) [32]byte { return [32]byte{} }
+func (s sleepy) Scan(_ *[HeaderSize]byte, _ uint32, count uint64, _ *[32]byte, _ func(uint32) bool) uint64 {
+	for end := time.Now().Add(time.Duration(count) * time.Duration(s) * time.Microsecond); time.Now().Before(end); {
+	}
+	return count
 }

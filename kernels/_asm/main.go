@@ -16,6 +16,9 @@ var files = map[string]func(){
 	"sha256d-shani":  sha256dSHANI,
 	"sha256d-avx2":   sha256dAVX2,
 	"sha256d-avx512": sha256dAVX512,
+	"scrypt-shani":   scryptSHANI,
+	"scrypt-avx2":    scryptAVX2,
+	"scrypt-avx512":  scryptAVX512,
 }
 
 func main() {

@@ -66,17 +66,19 @@ type shaniTables struct {
 }
 
 func newSHANITables() (t shaniTables) {
-	t.k = words("shani_k", k[:]...)
+	t.k, t.swap = shaniK(), shaniSwap()
 	pad := schedule([16]uint32{0: 1 << 31, 15: 512})
 	for i := range pad {
 		pad[i] += k[i]
 	}
 	t.pad64 = words("shani_pad64", pad[:]...)
 	t.iv = words("shani_iv", iv[5], iv[4], iv[1], iv[0], iv[7], iv[6], iv[3], iv[2])
-	t.swap = words("shani_swap", 0x00010203, 0x04050607, 0x08090a0b, 0x0c0d0e0f)
 	t.tail = words("shani_tail", 1<<31, 0, 0, 0, 0, 0, 0, 256, 1<<31, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 640)
 	return t
 }
+
+func shaniK() Mem    { return words("shani_k", k[:]...) }
+func shaniSwap() Mem { return words("shani_swap", 0x00010203, 0x04050607, 0x08090a0b, 0x0c0d0e0f) }
 
 // rounds4 does four rounds with the words of w from round t.
 func (c shaniTables) rounds4(abef, cdgh, w VecPhysical, t int) {
@@ -155,6 +157,9 @@ func sha256dSHANI() {
 		c.scan(lanes)
 	}
 }
+
+// scryptSHANI is the compression for PBKDF2.
+func scryptSHANI() { shaniTables{k: shaniK(), swap: shaniSwap()}.compress("compressSHANI") }
 
 var (
 	shaniM = [4]VecPhysical{X3, X4, X5, X6}

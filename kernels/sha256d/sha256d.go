@@ -8,12 +8,16 @@
 package sha256d
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/adit-pool/adit/kernels"
 )
 
-const name = "sha256d"
+const (
+	name = "sha256d"
+	many = 1 << 20 // nonces of a search
+)
 
 // Kernel is the function by the implementation that is fastest on this machine.
 // It holds no state.
@@ -37,8 +41,11 @@ func (Kernel) Scan(header *[kernels.HeaderSize]byte, first uint32, count uint64,
 }
 
 var (
-	fastest         = sync.OnceValue(func() kernels.Implementation { return kernels.Fastest(implementations()) })
-	implementations = sync.OnceValue(makeImplementations)
+	implementations = sync.OnceValue(func() []kernels.Implementation {
+		return append([]kernels.Implementation{{Name: "generic", Lanes: 1, Kernel: Generic{}}}, assembly()...)
+	})
+	calibrated = sync.OnceValue(func() []kernels.Implementation { return kernels.Calibrate(implementations()) })
+	fastest    = sync.OnceValue(func() kernels.Implementation { return kernels.Best(calibrated(), many) })
 )
 
 // Fastest is the implementation that Kernel searches with.
@@ -46,10 +53,4 @@ func Fastest() kernels.Implementation { return fastest() }
 
 // Implementations lists every implementation there is, usable here or not,
 // Generic first.
-func Implementations() []kernels.Implementation {
-	return append([]kernels.Implementation(nil), implementations()...)
-}
-
-func makeImplementations() []kernels.Implementation {
-	return append([]kernels.Implementation{{Name: "generic", Lanes: 1, Kernel: Generic{}}}, assembly()...)
-}
+func Implementations() []kernels.Implementation { return slices.Clone(implementations()) }

@@ -70,6 +70,12 @@ DATA shani_k<>+248(SB)/4, $0xbef9a3f7
 DATA shani_k<>+252(SB)/4, $0xc67178f2
 GLOBL shani_k<>(SB), RODATA|NOPTR, $256
 
+DATA shani_swap<>+0(SB)/4, $0x00010203
+DATA shani_swap<>+4(SB)/4, $0x04050607
+DATA shani_swap<>+8(SB)/4, $0x08090a0b
+DATA shani_swap<>+12(SB)/4, $0x0c0d0e0f
+GLOBL shani_swap<>(SB), RODATA|NOPTR, $16
+
 DATA shani_pad64<>+0(SB)/4, $0xc28a2f98
 DATA shani_pad64<>+4(SB)/4, $0x71374491
 DATA shani_pad64<>+8(SB)/4, $0xb5c0fbcf
@@ -145,12 +151,6 @@ DATA shani_iv<>+20(SB)/4, $0x1f83d9ab
 DATA shani_iv<>+24(SB)/4, $0xa54ff53a
 DATA shani_iv<>+28(SB)/4, $0x3c6ef372
 GLOBL shani_iv<>(SB), RODATA|NOPTR, $32
-
-DATA shani_swap<>+0(SB)/4, $0x00010203
-DATA shani_swap<>+4(SB)/4, $0x04050607
-DATA shani_swap<>+8(SB)/4, $0x08090a0b
-DATA shani_swap<>+12(SB)/4, $0x0c0d0e0f
-GLOBL shani_swap<>(SB), RODATA|NOPTR, $16
 
 DATA shani_tail<>+0(SB)/4, $0x80000000
 DATA shani_tail<>+4(SB)/4, $0x00000000

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// ROMix of scrypt with N=1024, r=1 (RFC 7914, section 5) for several hashes at
+// once. A 64-byte block of a hash is four rows of 16 bytes, the diagonals of the
+// Salsa20 matrix:
+//
+//	x0 x5 x10 x15 | x4 x9 x14 x3 | x8 x13 x2 x7 | x12 x1 x6 x11
+//
+// A register holds the same row of several hashes, one in each 128 bits; these
+// hashes are a chain. One chain waits for its own results most of the time, so
+// several chains take turns.
+
+const (
+	romixN    = 1024
+	blockSize = 128 // bytes of a hash's state
+)
+
+// wide is what the register sizes do differently.
+type wide interface {
+	size() int                                          // bytes in a register
+	registers() []VecPhysical                           //
+	load(m Mem, dst VecPhysical)                        // aligned
+	store(x VecPhysical, m Mem)                         // aligned
+	xor(x Op, y, dst VecPhysical)                       //
+	rotate(n int, x, t, into VecPhysical)               // into ^= x rotated to the left; x and t are lost
+	put(rows []VecPhysical, t []VecPhysical, to []Mem)  // store four rows, each hash's by itself at to; rows and t are lost
+	get(from []Mem, t []VecPhysical, dst []VecPhysical) // the inverse
+}
+
+func scryptAVX2() {
+	romix("romixAVX2x2", wide256{}, 1)
+	romix("romixAVX2x6", wide256{}, 3)
+}
+
+func scryptAVX512() {
+	romix("romixAVX512x4", wide512{}, 1)
+	romix("romixAVX512x16", wide512{}, 4)
+	romix("romixAVX512x24", wide512{}, 6)
+}
+
+// Bytes between the V of one chain and the next beyond its own: without them the
+// chains' blocks would meet in the same sets of the cache.
+const romixSkew = 576
+
+// romix writes the function for chains registers full of hashes. The memory at
+// x holds, for each chain, eight rows; that at v the chains' V one after the
+// other, romixSkew bytes apart: block i of all the chain's hashes, then i+1.
+func romix(name string, w wide, chains int) {
+	lanes := w.size() / 16 // hashes in a chain
+	blocks := lanes * blockSize
+	TEXT(name, NOSPLIT, "func(x, v *byte)")
+	Doc(fmt.Sprintf("%s is ROMix for %d hashes. x is %d rows, v %d bytes, both aligned to 64.",
+		name, chains*lanes, 8*chains, chains*(romixN*blocks+romixSkew)))
+	Pragma("noescape")
+	x, v, left := RDI, RSI, RCX
+	Load(Param("x"), x)
+	Load(Param("v"), v)
+
+	free := w.registers()
+	rows := make([][]VecPhysical, chains)
+	for c := range rows {
+		rows[c], free = free[:4], free[4:]
+	}
+	row := func(c, r int) Mem { return Mem{Base: x, Disp: (8*c + r) * w.size()} }
+	vOf := func(c int) int { return c * (romixN*blocks + romixSkew) }
+	each := func(f func(c int, rows []VecPhysical)) {
+		for c := range rows {
+			f(c, rows[c])
+		}
+	}
+
+	// mix is scryptBlockMix: X is at row and stays there.
+	mix := func() {
+		for half := range 2 {
+			each(func(c int, rows []VecPhysical) {
+				for r := range rows {
+					if half == 0 {
+						w.load(row(c, r), rows[r])
+						w.xor(row(c, 4+r), rows[r], rows[r])
+					} else {
+						w.xor(row(c, 4+r), rows[r], rows[r])
+					}
+					w.store(rows[r], row(c, 4*half+r))
+				}
+			})
+			for range 8 {
+				for step, n := range []int{7, 9, 13, 18} {
+					// rows b ^= (a + d) <<< 7, c ^= (b + a) <<< 9, …
+					each(func(c int, rows []VecPhysical) {
+						t, u := free[2*c%(len(free)&^1)], free[(2*c+1)%(len(free)&^1)]
+						VPADDD(rows[step], rows[(step+3)%4], t)
+						w.rotate(n, t, u, rows[(step+1)%4])
+					})
+				}
+				each(func(c int, rows []VecPhysical) {
+					VPSHUFD(U8(0x93), rows[1], rows[1])
+					VPSHUFD(U8(0x4e), rows[2], rows[2])
+					VPSHUFD(U8(0x39), rows[3], rows[3])
+					rows[1], rows[3] = rows[3], rows[1]
+				})
+			}
+			each(func(c int, rows []VecPhysical) {
+				for r := range rows {
+					VPADDD(row(c, 4*half+r), rows[r], rows[r])
+					w.store(rows[r], row(c, 4*half+r))
+				}
+			})
+		}
+	}
+
+	Comment("V[i] = X")
+	MOVQ(U32(romixN), left)
+	Label("fill")
+	each(func(c int, rows []VecPhysical) {
+		for half := range 2 {
+			var to []Mem
+			for l := range lanes {
+				to = append(to, Mem{Base: v, Disp: vOf(c) + l*blockSize + half*64})
+			}
+			for r := range rows {
+				w.load(row(c, 4*half+r), rows[r])
+			}
+			w.put(rows, free, to)
+		}
+	})
+	mix()
+	ADDQ(U32(blocks), v)
+	DECQ(left)
+	JNZ(LabelRef("fill"))
+
+	Comment("X ^= V[X mod N]")
+	SUBQ(U32(romixN*blocks), v)
+	MOVQ(U32(romixN), left)
+	Label("read")
+	pointers := []GPPhysical{R8, R9, R10, R11}[:lanes]
+	each(func(c int, rows []VecPhysical) {
+		for l, p := range pointers {
+			MOVL(row(c, 4).Offset(16*l), p.As32())
+			ANDL(U32(romixN-1), p.As32())
+			IMUL3Q(U32(blocks), p, p)
+		}
+		for half := range 2 {
+			var from []Mem
+			for l, p := range pointers {
+				from = append(from, Mem{Base: v, Index: p, Scale: 1, Disp: vOf(c) + l*blockSize + half*64})
+			}
+			w.get(from, free, rows)
+			for r := range rows {
+				w.xor(row(c, 4*half+r), rows[r], rows[r])
+				w.store(rows[r], row(c, 4*half+r))
+			}
+		}
+	})
+	mix()
+	DECQ(left)
+	JNZ(LabelRef("read"))
+	VZEROUPPER()
+	RET()
+}
+
+// wide256 is AVX2: two hashes in a register.
+type wide256 struct{}
+
+func (wide256) size() int { return 32 }
+
+func (wide256) registers() []VecPhysical {
+	return []VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13, Y14, Y15}
+}
+
+func (wide256) load(m Mem, dst VecPhysical)  { VMOVDQA(m, dst) }
+func (wide256) store(x VecPhysical, m Mem)   { VMOVDQA(x, m) }
+func (wide256) xor(x Op, y, dst VecPhysical) { VPXOR(x, y, dst) }
+
+func (wide256) rotate(n int, x, t, into VecPhysical) {
+	VPSLLD(U8(n), x, t)
+	VPSRLD(U8(32-n), x, x)
+	VPXOR(t, into, into)
+	VPXOR(x, into, into)
+}
+
+func (wide256) put(rows, _ []VecPhysical, to []Mem) {
+	for r, x := range rows {
+		VMOVDQA(x.AsX(), to[0].Offset(16*r))
+		VEXTRACTI128(U8(1), x, to[1].Offset(16*r))
+	}
+}
+
+func (wide256) get(from []Mem, _, dst []VecPhysical) {
+	for r, x := range dst {
+		VMOVDQA(from[0].Offset(16*r), x.AsX())
+		VINSERTI128(U8(1), from[1].Offset(16*r), x, x)
+	}
+}
+
+// wide512 is AVX-512 F: four hashes in a register.
+type wide512 struct{}
+
+func (wide512) size() int                    { return 64 }
+func (wide512) registers() []VecPhysical     { return avx512{}.registers() }
+func (wide512) load(m Mem, dst VecPhysical)  { VMOVDQA32(m, dst) }
+func (wide512) store(x VecPhysical, m Mem)   { VMOVDQA32(x, m) }
+func (wide512) xor(x Op, y, dst VecPhysical) { VPXORD(x, y, dst) }
+
+func (wide512) rotate(n int, x, _, into VecPhysical) {
+	VPROLD(U8(n), x, x)
+	VPXORD(x, into, into)
+}
+
+// transpose takes row r of hash l from register r, 128 bits l, to register l,
+// 128 bits r. It is its own inverse.
+func transpose(x, t []VecPhysical) {
+	VSHUFI32X4(U8(0x44), x[1], x[0], t[0])
+	VSHUFI32X4(U8(0x44), x[3], x[2], t[1])
+	VSHUFI32X4(U8(0xee), x[1], x[0], t[2])
+	VSHUFI32X4(U8(0xee), x[3], x[2], t[3])
+	VSHUFI32X4(U8(0x88), t[1], t[0], x[0])
+	VSHUFI32X4(U8(0xdd), t[1], t[0], x[1])
+	VSHUFI32X4(U8(0x88), t[3], t[2], x[2])
+	VSHUFI32X4(U8(0xdd), t[3], t[2], x[3])
+}
+
+func (wide512) put(rows, t []VecPhysical, to []Mem) {
+	transpose(rows, t)
+	for l, x := range rows {
+		VMOVDQA32(x, to[l])
+	}
+}
+
+func (wide512) get(from []Mem, t, dst []VecPhysical) {
+	for l, x := range dst {
+		VMOVDQA32(from[l], x)
+	}
+	transpose(dst, t)
+}
