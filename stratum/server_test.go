@@ -279,3 +279,30 @@ func TestDrain(t *testing.T) {
 		t.Errorf("drained %d of 3", n)
 	}
 }
+
+// N2: with Reconnect the miners are sent away one after the other, to no other host, and work until then.
+func TestReconnect(t *testing.T) {
+	s, p := serve(t, func(o *stratum.Options) { o.Reconnect = 200 * time.Millisecond })
+	clients := make([]*stratumtest.Client, 20)
+	for i := range clients {
+		clients[i] = stratumtest.Dial(t, s.Addr)
+		clients[i].Open("testa")
+	}
+	p.Hold()
+	line, id := clients[0].SubmitLine(clients[0].Find(&clients[0].Rig.Job))
+	clients[0].Send(line)
+	await(t, func() bool { return p.Held() == 1 }, func() string { return "share not judged" })
+	begin := time.Now()
+	s.Drain()
+	p.Release(-1, nil)
+	clients[0].Expect(fmt.Sprintf(`{"id":%d,"result":true,"error":null}`, id))
+	for _, c := range clients {
+		if got := c.Closed(); len(got) != 1 || got[0] != `{"id":null,"method":"client.reconnect","params":[]}` {
+			t.Fatalf("at the end came %q", got)
+		}
+	}
+	if d := time.Since(begin); d < 20*time.Millisecond {
+		t.Errorf("all were sent away within %v", d)
+	}
+	await(t, func() bool { return s.Stats().Connections == 0 }, func() string { return "not drained" })
+}
