@@ -260,7 +260,35 @@ func (s *Settler) work(ctx context.Context, token uint64) error {
 			_ = sleep(ctx, s.o.Poll)
 		}
 	}
-	return s.save(context.WithoutCancel(ctx))
+	return s.finish(context.WithoutCancel(ctx))
+}
+
+// stopGrace is how long a settler that is told to stop goes on folding.
+const stopGrace = 3 * time.Second
+
+// finish folds what the streams have by now and saves, so that after an orderly stop of the edges every
+// share is in a slice.
+func (s *Settler) finish(ctx context.Context) error {
+	grace, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	found := s.delivered(grace)
+	for grace.Err() == nil {
+		s.listed = time.Time{}
+		for _, state := range s.streams {
+			state.due = time.Time{}
+		}
+		more, err := s.read(grace, time.Now())
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+	}
+	if err := s.candidates(grace, found); err != nil {
+		return err
+	}
+	return s.save(ctx)
 }
 
 // turn does all that is due. It reports whether there may be more to do at once; the error is one that
