@@ -1,20 +1,28 @@
+//go:build itest
+
 package itest
 
 import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"math/big"
+	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/adit-pool/adit/worker"
 )
 
-// What the commands and the API print, as somebody else's program would read it.
+// What the commands print, as somebody else's program would read it.
 
 type shareLine struct {
 	Epoch   string
@@ -43,34 +51,6 @@ type sliceLine struct {
 		Seq                                uint64
 	}
 	Weights []struct{ Account, Score string }
-}
-
-type blockView struct {
-	Hash   string
-	Height int64
-	State  string
-	Reward string
-	Fee    string
-	Carry  string
-	FeePPM int64 `json:"fee_ppm"`
-	Window *struct {
-		First, Last uint64
-		Rest        string
-	}
-	Credits []struct{ Account, Address, Amount string }
-}
-
-type payoutView struct {
-	ID, State, TxID, Amount, Fee string
-}
-
-func bigInt(t *testing.T, s string) *big.Int {
-	t.Helper()
-	v, ok := new(big.Int).SetString(s, 10)
-	if !ok {
-		t.Fatalf("%q is not a number", s)
-	}
-	return v
 }
 
 // scoreOf is floor(credit * 2^64 / network work), from the share's own compact target.
@@ -283,5 +263,35 @@ func compareSums(t *testing.T, s *sliceLine, sums map[string]*big.Int) {
 	}
 	if total.String() != s.Score {
 		t.Errorf("slice %d: score %s, sum %v", s.Number, s.Score, total)
+	}
+}
+
+// adit runs a command of the binary and returns what it printed.
+func (s *site) adit(args ...string) string {
+	s.t.Helper()
+	out, err := exec.Command(aditBinary, args...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		s.t.Fatalf("adit %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+// jsonLines decodes one object a line.
+func jsonLines[T any](t *testing.T, text string) []T {
+	t.Helper()
+	var all []T
+	dec := json.NewDecoder(strings.NewReader(text))
+	for {
+		var v T
+		if err := dec.Decode(&v); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
 	}
 }

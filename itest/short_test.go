@@ -14,6 +14,36 @@ import (
 	"time"
 )
 
+// What the API says, as somebody else's program would read it.
+
+type blockView struct {
+	Hash   string
+	Height int64
+	State  string
+	Reward string
+	Fee    string
+	Carry  string
+	FeePPM int64 `json:"fee_ppm"`
+	Window *struct {
+		First, Last uint64
+		Rest        string
+	}
+	Credits []struct{ Account, Address, Amount string }
+}
+
+type payoutView struct {
+	ID, State, TxID, Amount, Fee string
+}
+
+func bigInt(t *testing.T, s string) *big.Int {
+	t.Helper()
+	v, ok := new(big.Int).SetString(s, 10)
+	if !ok {
+		t.Fatalf("%q is not a number", s)
+	}
+	return v
+}
+
 // TestBlockCreditPayout is the main job on the built binary: a real btcd, Redis in process, three rigs
 // over TCP; a block is found, credited to the last unit, matures and is paid, by btcd's own word.
 func TestBlockCreditPayout(t *testing.T) {

@@ -226,33 +226,3 @@ func (s *site) get(path string, v any) error {
 func (s *site) node() *rpc.Client {
 	return rpc.New(rpc.Options{URL: s.state.NodeURL, User: s.state.NodeUser, Password: s.state.NodePassword, Timeout: 10 * time.Second})
 }
-
-// adit runs a command of the binary and returns what it printed.
-func (s *site) adit(args ...string) string {
-	s.t.Helper()
-	out, err := exec.Command(aditBinary, args...).Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("%w: %s", err, exit.Stderr)
-		}
-		s.t.Fatalf("adit %s: %v", strings.Join(args, " "), err)
-	}
-	return string(out)
-}
-
-// jsonLines decodes one object a line.
-func jsonLines[T any](t *testing.T, text string) []T {
-	t.Helper()
-	var all []T
-	dec := json.NewDecoder(strings.NewReader(text))
-	for {
-		var v T
-		if err := dec.Decode(&v); err == io.EOF {
-			return all
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, v)
-	}
-}

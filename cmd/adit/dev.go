@@ -49,6 +49,9 @@ type devSite struct {
 // clock run ahead, and 2 016 of them multiply simnet's difficulty by 4.
 const devBlocksPerSecond = 2.5
 
+// devReportEvery keeps the pages' figures fresh on a chain with blocks every second.
+const devReportEvery = 2 * time.Second
+
 // devMarker is a file that says a data directory belongs to --dev and may be removed by --fresh.
 const devMarker = "dev.json"
 

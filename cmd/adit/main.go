@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,9 +18,6 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-// errQuiet ends the program with code 1 after a command that has already said everything.
-var errQuiet = errors.New("see above")
 
 func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/adit-pool/adit/dashboard"
 	"github.com/adit-pool/adit/payout"
 	schemes "github.com/adit-pool/adit/payout/scheme/all"
 	"github.com/adit-pool/adit/pool"
@@ -93,7 +94,7 @@ func openRoom(ctx context.Context, cfg *Config, p *PoolConfig, store *redis.Redi
 		return nil, err
 	}
 	r.onClose(r.book.Close)
-	if err := r.openEdge(); err != nil {
+	if err := r.openEdge(dev); err != nil {
 		return nil, err
 	}
 	if err := r.openSettler(); err != nil {
@@ -188,7 +189,11 @@ func (n *NodeConfig) dial(chain pool.Chain, log zerolog.Logger) (*node.Client, e
 	})
 }
 
-func (r *room) openEdge() error {
+func (r *room) openEdge(dev bool) error {
+	var every time.Duration // the edge's own default
+	if dev {
+		every = devReportEvery
+	}
 	var err error
 	r.journal, err = journal.Open(journal.Options{Dir: filepath.Join(r.dir, "journal"), Pool: r.cfg.ID, Log: r.log})
 	if err != nil {
@@ -213,7 +218,7 @@ func (r *room) openEdge() error {
 	r.edge, err = edge.New(edge.Options{
 		Pool: r.cfg.ID, Name: edgeName, Chain: r.chain, Engine: r.engine, Journal: r.journal, Nodes: []pool.Node{r.ring},
 		Stream: r.store, Candidates: r.store, Reports: r.store, NodeReports: r.ring.Report,
-		Dir: filepath.Join(r.dir, "candidates"), Log: r.log,
+		Dir: filepath.Join(r.dir, "candidates"), ReportEvery: every, Log: r.log,
 	})
 	return err
 }
@@ -279,6 +284,21 @@ func (r *room) openServers() error {
 		r.servers = append(r.servers, server)
 	}
 	return nil
+}
+
+// live is what this process knows of its pool, fresher than Redis.
+func (r *room) live() dashboard.Live {
+	l := dashboard.Live{Nodes: r.ring.Report()}
+	if j := r.engine.Current(); j != nil {
+		l.Job = j.Created
+	}
+	if err := r.journal.Err(); err != nil {
+		l.JournalError = err.Error()
+	}
+	for _, s := range r.servers {
+		l.Sessions += s.Stats().Connections
+	}
+	return l
 }
 
 // settledCandidates tells the edge which found blocks the ledger has, so that it stops repeating them.

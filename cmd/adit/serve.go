@@ -206,8 +206,19 @@ func runSite(ctx context.Context, rooms []*room, board *dashboard.Server, web ne
 
 // newDashboard hands the dashboard what it shows of each pool.
 func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Server, error) {
-	o := dashboard.Options{Version: version, Embedded: cfg.Redis.URL == embeddedRedis, Log: log}
+	byID := make(map[string]*room)
+	o := dashboard.Options{
+		Version: version, Embedded: cfg.Redis.URL == embeddedRedis, NoDoc: redis.ErrNoDoc, Log: log,
+		Live: func(id string) (dashboard.Live, bool) {
+			r := byID[id]
+			if r == nil {
+				return dashboard.Live{}, false
+			}
+			return r.live(), true
+		},
+	}
 	for _, r := range rooms {
+		byID[r.cfg.ID] = r
 		p := r.chain.Params()
 		info := dashboard.PoolInfo{
 			ID: r.cfg.ID, Coin: p.Coin, Network: p.Network, Symbol: p.Symbol, Decimals: p.Decimals,
