@@ -18,9 +18,10 @@ const (
 
 var errLongUser = errors.New("user name is longer than 256 bytes")
 
-// Authorize reads ADDRESS, ADDRESS.worker or ADDRESS_worker. The password means nothing. The error says
-// what is wrong with the address in words for the miner.
-func (e *Edge) Authorize(user, _ string) (pool.Worker, error) {
+// Authorize reads ADDRESS, ADDRESS.worker or ADDRESS_worker, and keeps what the password asks for the
+// account, see Notes; it refuses nobody. The error says what is wrong with the address in words for the
+// miner.
+func (e *Edge) Authorize(user, password string) (pool.Worker, error) {
 	if len(user) > maxUser {
 		return pool.Worker{}, errLongUser
 	}
@@ -29,8 +30,9 @@ func (e *Edge) Authorize(user, _ string) (pool.Worker, error) {
 	if err != nil {
 		return pool.Worker{}, err
 	}
-	account := pool.AccountOf(e.opts.Pool, script)
-	return pool.Worker{User: user, Account: account, Script: script, Name: e.names.admit(account, name, time.Now())}, nil
+	account, now := pool.AccountOf(e.opts.Pool, script), time.Now()
+	e.notes.put(account, pool.ParsePassword(password).Notes, now)
+	return pool.Worker{User: user, Account: account, Script: script, Name: e.names.admit(account, name, now)}, nil
 }
 
 // names bounds how many worker names there can be.

@@ -85,6 +85,7 @@ type Edge struct {
 	// static
 	opts       Options
 	names      *names
+	notes      *notes
 	stats      *statistics
 	candidates *candidates
 	forwarder  *forwarder
@@ -98,7 +99,7 @@ type Edge struct {
 // New reads the candidate records that earlier runs left.
 func New(o Options) (*Edge, error) {
 	o.defaults()
-	e := &Edge{opts: o, names: newNames(), stats: newStatistics(o.Chain), changed: make(chan struct{})}
+	e := &Edge{opts: o, names: newNames(), notes: newNotes(), stats: newStatistics(o.Chain), changed: make(chan struct{})}
 	var err error
 	if e.candidates, err = openCandidates(&e.opts); err != nil {
 		return nil, fmt.Errorf("open edge of pool %s: %w", o.Pool, err)
