@@ -74,11 +74,12 @@ func freePort(t *testing.T) string {
 
 // startRare runs `adit serve --config` against a node and a Redis that it did not start, with blocks a
 // hundred times rarer than shares.
-func startRare(t *testing.T) *site {
+func startRare(t *testing.T) (s *site, node *devnode.Node, redis *devnode.Redis) {
 	t.Helper()
 	dir := t.TempDir()
 	rareChain(t, filepath.Join(dir, "node"))
-	node, err := devnode.StartBtcd(t.Context(), devnode.BtcdOptions{Binary: btcdBinary, Dir: filepath.Join(dir, "node"), Log: zerolog.Nop()})
+	var err error
+	node, err = devnode.StartBtcd(t.Context(), devnode.BtcdOptions{Binary: btcdBinary, Dir: filepath.Join(dir, "node"), Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +87,7 @@ func startRare(t *testing.T) *site {
 	if err := node.Prepare(t.Context(), rareHeight, nil); err != nil {
 		t.Fatal(err)
 	}
-	redis, err := devnode.StartRedis(t.Context(), devnode.RedisOptions{Dir: filepath.Join(dir, "redis"), Log: zerolog.Nop()})
+	redis, err = devnode.StartRedis(t.Context(), devnode.RedisOptions{Dir: filepath.Join(dir, "redis"), Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,19 +132,19 @@ max_difficulty = %s
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, filepath.Join(dir, "data"), "serve", "--config", path)
+	s = start(t, filepath.Join(dir, "data"), "serve", "--config", path)
 	s.state = devState{
 		RewardAddress: reward, Dashboard: "http://" + web, Stratum: "stratum+tcp://" + stratum,
 		NodeURL: node.URL(), NodeUser: node.User(), NodePassword: node.Password(),
 	}
 	s.await("readiness", 30*time.Second, func() error { var text string; return s.get("/readyz", &text) })
-	return s
+	return s, node, redis
 }
 
 // TestRareBlocks lets three accounts of unequal work find blocks that take a hundred shares, and compares
 // every credit with what a straight computation in rationals makes of the journal and the slices.
 func TestRareBlocks(t *testing.T) {
-	s := startRare(t)
+	s, _, _ := startRare(t)
 	r := newRigs()
 	ctx, stopRigs := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
