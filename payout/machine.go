@@ -84,6 +84,9 @@ func (p *Payouts) Plan(ctx context.Context) (*BatchDoc, error) {
 	if err := p.refresh(); err != nil {
 		return nil, err
 	}
+	if d := p.fold.open(); d != nil { // its baton and change are what the next one would spend
+		return nil, fmt.Errorf("%w: %s is %s", ErrOpen, d.ID, d.State)
+	}
 	d, err := p.choose()
 	if err != nil {
 		return nil, err

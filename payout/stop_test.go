@@ -368,6 +368,9 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("freeze: %v", err)
 		}
 	}
+	if _, err := w.pay.Plan(ctx); !errors.Is(err, ErrOpen) {
+		t.Errorf("a plan while a payout is open: %v", err)
+	}
 	if _, err := w.pay.Draft(ctx); !errors.Is(err, ErrOpen) {
 		t.Errorf("draft beside an open payout: %v", err)
 	}
