@@ -31,12 +31,14 @@ func run(args []string) error {
   run a pool      adit serve --config adit.toml
   check it first  adit doctor --config adit.toml
   mine            adit mine --pool stratum+tcp://host:3333 --user ADDRESS.worker
-  pay miners      adit payout list | show | run`,
+  pay miners      adit payout list | show | run
+  check the books adit verify`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(
 		serveCommand(), mineCommand(), payoutCommand(), journalCommand(), slicesCommand(), doctorCommand(), versionCommand(),
+		verifyCommand(), explainCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)

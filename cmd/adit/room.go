@@ -228,10 +228,15 @@ func (r *room) openSettler() error {
 	if err != nil {
 		return err
 	}
+	secret, err := settle.OpenSecret(filepath.Join(r.dir, secretFile))
+	if err != nil {
+		return err
+	}
 	r.settler, err = settle.New(settle.Options{
 		Pool: r.cfg.ID, Chain: r.chain, Node: r.ring, Book: r.book, Dir: filepath.Join(r.dir, "slices"),
 		Streams: r.store, Lease: r.store, Mirror: r.store, Windows: r.store, Scheme: scheme,
 		FeePPM: r.cfg.FeePPM, RewardScript: r.reward, Log: r.log,
+		Secret: secret, Allocations: filepath.Join(r.dir, allocationsDir),
 		Released: func(edge string, epoch, seq uint64) {
 			if edge != edgeName {
 				return

@@ -46,6 +46,8 @@ type Book struct {
 	changed  chan struct{}
 	broken   error // set once the file's end is not known any more
 	closed   bool
+	until    uint64 // of a view: where it ends; 0 for all there is
+	torn     int    // of a view: bytes behind the last entry that are none yet
 }
 
 type key struct {
@@ -98,7 +100,13 @@ func Open(o Options) (*Book, error) {
 func (b *Book) load(path string) error {
 	r := newLineReader(b.file, 0)
 	for {
+		if b.until != 0 && b.head.Seq == b.until {
+			return nil
+		}
 		line, offset, err := r.next()
+		if errors.Is(err, errTorn) && b.lock == nil {
+			return b.tornView(line, offset, path)
+		}
 		if errors.Is(err, errTorn) {
 			b.log.Warn().Str("file", path).Int64("offset", offset).Int("bytes", len(line)).
 				Msg("cut a torn last line that was never acknowledged")
@@ -202,6 +210,9 @@ func (b *Book) PostAll(entries []Entry) ([]Entry, error) {
 	if b.closed {
 		return nil, ErrClosed
 	}
+	if b.lock == nil {
+		return nil, ErrView
+	}
 	if b.broken != nil {
 		return nil, fmt.Errorf("post to the ledger: %w", b.broken)
 	}
@@ -292,6 +303,9 @@ func (b *Book) Close() error {
 		return nil
 	}
 	b.closed = true
+	if b.lock == nil {
+		return b.file.Close()
+	}
 	return errors.Join(b.file.Close(), b.lock.Close())
 }
 

@@ -53,6 +53,7 @@ type BlockDoc struct {
 	Credits        []pool.Credit `json:"credits,omitempty"`
 	PaidByCoinbase []pool.Credit `json:"paid_by_coinbase,omitempty"` // outputs to others, no debt of the pool
 	Coinbase       *Coinbase     `json:"coinbase,omitempty"`         // once read from the chain
+	Allocation     Hex           `json:"allocation,omitempty"`       // checksum of the published allocation file
 }
 
 // BlockWindow is the stretch of slices that a block's reward is split over, fixed when it was learnt of.
@@ -89,6 +90,9 @@ type FeeDoc struct {
 	PPM     uint32 `json:"ppm"`
 	Height  int64  `json:"height"` // first block height that it is for
 	Author  string `json:"author"`
+
+	Approver string `json:"approver,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 // Hex is bytes written as hex digits.

@@ -41,7 +41,7 @@ func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
 	}
 	doc.Value, doc.PaidByCoinbase = value, others
 	doc.Coinbase = &ledger.Coinbase{TxID: coinbase.TxID, Outputs: own}
-	doc.Fee, doc.Carry, doc.Credits = value, 0, nil
+	doc.Fee, doc.Carry, doc.Credits, doc.Allocation = value, 0, nil, nil
 	if doc.Window == nil { // solo: what the coinbase pays the pool is the fee
 		return nil
 	}
@@ -53,19 +53,18 @@ func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
 	if err != nil {
 		return fmt.Errorf("window of block %s: %w", doc.Hash, err)
 	}
-	w := pool.Window{First: doc.Window.First, Last: doc.Window.Last, Rest: doc.Window.Rest, Weight: weights}
-	split, err := s.o.Scheme.Split(&w, value, doc.FeePPM)
+	hash, err := s.fold.store.hash(doc.Window.Last)
+	if err != nil {
+		return fmt.Errorf("window of block %s: %w", doc.Hash, err)
+	}
+	a, credits, err := allocate(s.o.Pool, &s.o.Secret, doc, hash, weights, s.o.Scheme)
 	if err != nil {
 		return fmt.Errorf("split block %s: %w", doc.Hash, err)
 	}
-	sum := split.Fee + split.Carry
-	for _, c := range split.Credits {
-		sum += c.Amount
+	if err := a.write(s.o.FS, s.o.Allocations); err != nil {
+		return err
 	}
-	if sum != value {
-		return fmt.Errorf("split of block %s gives %d of %d", doc.Hash, sum, value)
-	}
-	doc.Fee, doc.Carry, doc.Credits = split.Fee, split.Carry, split.Credits
+	doc.Fee, doc.Carry, doc.Credits, doc.Allocation = a.Fee, a.Carry, credits, a.Sum
 	return nil
 }
 

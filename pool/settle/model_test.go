@@ -1,7 +1,8 @@
 package settle
 
 import (
-	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/big"
@@ -271,6 +272,13 @@ func (m *model) finish(t *rapid.T) {
 	m.rebuilt(t)
 	sums := m.counted(t)
 	m.credited(t, sums)
+	a, err := RunAudit(w.audit())
+	if err != nil || len(a.Problems) > 0 {
+		t.Fatalf("audit: %v, %v", a, err)
+	}
+	if a.Slices != w.s.fold.store.last() || a.Entries != w.book.Head().Seq {
+		t.Fatalf("audit saw %d slices and %d entries", a.Slices, a.Entries)
+	}
 }
 
 // rebuilt holds the state against one made anew from the slices and the journals.
@@ -451,7 +459,7 @@ func (m *model) credited(t *rapid.T, sums []map[pool.AccountID]*big.Int) {
 		shared := map[pool.AccountID]pool.Amount{}
 		fee, carry := value, pool.Amount(0)
 		if !m.solo[c.Hash] {
-			fee, carry, shared = referenceCredits(t, doc.Window, sums, size, value)
+			fee, carry, shared = referenceCredits(t, &doc, sums, size, value)
 		}
 		if doc.Fee != fee || doc.Carry != carry || len(doc.Credits) != len(shared) {
 			t.Fatalf("block %s: fee %d carry %d to %d accounts, the reference says %d, %d, %d", c.Hash, doc.Fee, doc.Carry, len(doc.Credits), fee, carry, len(shared))
@@ -484,7 +492,8 @@ func (m *model) credited(t *rapid.T, sums []map[pool.AccountID]*big.Int) {
 }
 
 // referenceCredits walks the window from its last slice and divides by largest remainders, in rationals.
-func referenceCredits(t *rapid.T, w *ledger.BlockWindow, sums []map[pool.AccountID]*big.Int, size *big.Int, value pool.Amount) (fee, carry pool.Amount, credits map[pool.AccountID]pool.Amount) {
+func referenceCredits(t *rapid.T, doc *ledger.BlockDoc, sums []map[pool.AccountID]*big.Int, size *big.Int, value pool.Amount) (fee, carry pool.Amount, credits map[pool.AccountID]pool.Amount) {
+	w := doc.Window
 	left := new(big.Int).Set(size)
 	window := map[pool.AccountID]*big.Int{}
 	all := new(big.Int)
@@ -537,7 +546,7 @@ func referenceCredits(t *rapid.T, w *ledger.BlockWindow, sums []map[pool.Account
 		if c := parts[i].frac.Cmp(parts[j].frac); c != 0 {
 			return c > 0
 		}
-		return bytes.Compare(parts[i].account[:], parts[j].account[:]) < 0
+		return referenceRow(doc.Hash, parts[i].account) < referenceRow(doc.Hash, parts[j].account)
 	})
 	for _, p := range parts[:rest] {
 		credits[p.account]++
@@ -548,4 +557,12 @@ func referenceCredits(t *rapid.T, w *ledger.BlockWindow, sums []map[pool.Account
 		}
 	}
 	return fee, 0, credits
+}
+
+// referenceRow is the row id: HMAC-SHA-256(secret, block ‖ account).
+func referenceRow(block pool.Hash, account pool.AccountID) string {
+	h := hmac.New(sha256.New, testSecret[:])
+	h.Write(block[:])
+	h.Write(account[:])
+	return string(h.Sum(nil))
 }

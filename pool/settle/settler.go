@@ -31,6 +31,8 @@ type Options struct {
 	Scheme       pool.Scheme
 	FeePPM       uint32 // of fee version 1, when the book has none
 	RewardScript []byte // whose outputs are the pool's
+	Secret       Secret // that names rows of allocation files
+	Allocations  string // directory of allocation files
 	// Released is told which shares are on the ledger's disk, after it has been fsynced. It must not block.
 	Released func(edge string, epoch, throughSeq uint64)
 	FS       journal.FS

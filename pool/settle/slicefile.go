@@ -260,6 +260,19 @@ func (f *sliceFile) read(number uint64) (*Slice, error) {
 	return s, nil
 }
 
+// hash is the chained hash of one slice.
+func (f *sliceFile) hash(number uint64) ([32]byte, error) {
+	if number == 0 || number > f.last() {
+		return [32]byte{}, fmt.Errorf("slice %d: the last is %d", number, f.last())
+	}
+	at := f.index[number-1]
+	_, record, err := f.readAt(f.files[at.file], at.offset, at.offset+int64(at.length))
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("read slice %d at offset %d: %w", number, at.offset, err)
+	}
+	return sliceHash(record), nil
+}
+
 func (f *sliceFile) close() error {
 	var err error
 	for _, file := range f.files {

@@ -41,20 +41,28 @@ func (f *sliceFile) sum(w *ledger.BlockWindow) ([]pool.Weight, error) {
 		if part && w.Rest.Cmp(s.Score) > 0 {
 			return nil, fmt.Errorf("window takes %s of slice %d, which has %s", w.Rest, number, s.Score)
 		}
-		for _, weight := range s.Weight {
-			score := weight.Score
-			if part {
-				if score, err = score.MulDiv(w.Rest, s.Score); err != nil {
-					return nil, fmt.Errorf("take a part of slice %d: %w", number, err)
-				}
-			}
-			if score.IsZero() {
-				continue
-			}
-			if sums[weight.Account], err = sums[weight.Account].Add(score); err != nil {
-				return nil, fmt.Errorf("sum slices %d to %d: %w", w.First, w.Last, err)
-			}
+		if err := addWeights(sums, s, part, w.Rest); err != nil {
+			return nil, fmt.Errorf("sum slices %d to %d: %w", w.First, w.Last, err)
 		}
 	}
 	return weights(sums), nil
+}
+
+// addWeights adds a slice to sums; of a part floor(score * rest / slice score) for each account.
+func addWeights(sums map[pool.AccountID]pool.Work, s *pool.Slice, part bool, rest pool.Work) (err error) {
+	for _, weight := range s.Weight {
+		score := weight.Score
+		if part {
+			if score, err = score.MulDiv(rest, s.Score); err != nil {
+				return fmt.Errorf("take a part of slice %d: %w", s.Number, err)
+			}
+		}
+		if score.IsZero() {
+			continue
+		}
+		if sums[weight.Account], err = sums[weight.Account].Add(score); err != nil {
+			return fmt.Errorf("add slice %d: %w", s.Number, err)
+		}
+	}
+	return nil
 }

@@ -492,11 +492,13 @@ func (w *world) edge(name string, epoch uint64) *toyEdge {
 	return e
 }
 
+var testSecret = Secret{1, 2, 3}
+
 func (w *world) options() Options {
 	return Options{
 		Pool: testPool, Chain: toyChain{}, Node: w.node, Book: w.book, Dir: filepath.Join(w.dir, "slices"),
 		Streams: w.streams, Lease: &toyLease{}, Scheme: w.scheme, FeePPM: testPPM, RewardScript: rewardScript,
-		FS: w.fs, Log: w.log,
+		Secret: testSecret, Allocations: filepath.Join(w.dir, "allocations"), FS: w.fs, Log: w.log,
 	}
 }
 

@@ -1,0 +1,347 @@
+package settle
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/journal"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// Allocation is the published file of one block: how its reward was divided, in a form that anybody can
+// recompute and that names nobody. Rows are sorted by row id, and a unit that is left over between equal
+// remainders goes to the lower row id. The file is compact JSON, one newline at its end; Sum is the SHA-256 of
+// the same bytes with sum "". The ledger's document of the block holds Sum too.
+type Allocation struct {
+	V          int              `json:"v"`
+	Pool       string           `json:"pool"`
+	Block      pool.Hash        `json:"block"`
+	Height     int64            `json:"height"`
+	Scheme     string           `json:"scheme"`
+	Reward     pool.Amount      `json:"reward"` // base units that the coinbase pays the pool
+	FeeVersion int              `json:"fee_version"`
+	FeePPM     uint32           `json:"fee_ppm"`
+	Fee        pool.Amount      `json:"fee"`
+	Carry      pool.Amount      `json:"carry"`
+	Window     AllocationWindow `json:"window"`
+	Score      pool.Work        `json:"score"` // sum over rows
+	Rows       []AllocationRow  `json:"rows"`
+	Sum        ledger.Hex       `json:"sum"`
+}
+
+// AllocationWindow says which slices the reward was divided over: First to Last, of First only Rest.
+type AllocationWindow struct {
+	First uint64     `json:"first"`
+	Last  uint64     `json:"last"`
+	Rest  pool.Work  `json:"rest"`
+	Hash  ledger.Hex `json:"hash"` // of slice Last: it stands for all slices up to there
+}
+
+// AllocationRow is one account's part.
+type AllocationRow struct {
+	Row    RowID       `json:"row"`
+	Score  pool.Work   `json:"score"`
+	Amount pool.Amount `json:"amount"`
+}
+
+// RowID names an account in one allocation file: HMAC-SHA-256(pool secret, block ‖ account), the block in
+// internal byte order. Whoever does not know the secret cannot tell whose it is, nor find it in two files.
+type RowID [32]byte
+
+// MarshalText writes 64 hex digits.
+func (r RowID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, r[:]), nil }
+
+// UnmarshalText reads 64 hex digits.
+func (r *RowID) UnmarshalText(b []byte) error {
+	if len(b) != 2*len(r) {
+		return fmt.Errorf("row id of %d digits", len(b))
+	}
+	_, err := hex.Decode(r[:], b)
+	return err
+}
+
+// key stands for the row in a scheme's arithmetic. It sorts as the row id does.
+func (r RowID) key() pool.AccountID { return pool.AccountID(r[:20]) }
+
+// Secret is the pool's key of row ids.
+type Secret [32]byte
+
+// Row is the id of an account's row in the file of a block.
+func (s *Secret) Row(block pool.Hash, account pool.AccountID) (id RowID) {
+	h := hmac.New(sha256.New, s[:])
+	h.Write(block[:])
+	h.Write(account[:])
+	h.Sum(id[:0])
+	return id
+}
+
+// ReadSecret reads the secret in a file of 64 hex digits.
+func ReadSecret(path string) (Secret, error) {
+	var s Secret
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return s, fmt.Errorf("read the pool's secret: %w", err)
+	}
+	text := strings.TrimSpace(string(b))
+	if _, err := hex.Decode(s[:], []byte(text[:min(len(text), 64)])); err != nil || len(text) != 64 {
+		return s, fmt.Errorf("the pool's secret in %s is not 64 hex digits: restore it from the backup of the ledger", path)
+	}
+	return s, nil
+}
+
+// OpenSecret is ReadSecret, and makes the file, for its owner only, when there is none.
+func OpenSecret(path string) (Secret, error) {
+	s, err := ReadSecret(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		return s, err
+	}
+	s = Secret(randomBytes(32))
+	if err := replaceFile(journal.Disk{}, filepath.Dir(path), filepath.Base(path), []byte(hex.EncodeToString(s[:])+"\n")); err != nil {
+		return s, err
+	}
+	return s, nil
+}
+
+// Splitter is what of a scheme divides a reward.
+type Splitter interface {
+	Split(w *pool.Window, reward pool.Amount, feePPM uint32) (pool.Split, error)
+}
+
+// allocate divides a block's value, which doc holds, over the weights of its window. It returns the file
+// and the credits by account.
+func allocate(poolID string, secret *Secret, doc *ledger.BlockDoc, slice [32]byte, weights []pool.Weight, scheme Splitter) (*Allocation, []pool.Credit, error) {
+	a := &Allocation{
+		V: 1, Pool: poolID, Block: doc.Hash, Height: doc.Height, Scheme: doc.Scheme, Reward: doc.Value,
+		FeeVersion: doc.FeeVersion, FeePPM: doc.FeePPM,
+		Window: AllocationWindow{doc.Window.First, doc.Window.Last, doc.Window.Rest, slice[:]},
+		Rows:   make([]AllocationRow, 0, len(weights)),
+	}
+	owner := make(map[RowID]pool.AccountID, len(weights))
+	for _, w := range weights {
+		id := secret.Row(doc.Hash, w.Account)
+		owner[id] = w.Account
+		a.Rows = append(a.Rows, AllocationRow{Row: id, Score: w.Score})
+	}
+	slices.SortFunc(a.Rows, func(x, y AllocationRow) int { return bytes.Compare(x.Row[:], y.Row[:]) })
+	if err := a.split(scheme); err != nil {
+		return nil, nil, err
+	}
+	var err error
+	if a.Sum, err = a.sum(); err != nil {
+		return nil, nil, err
+	}
+	var credits []pool.Credit
+	for _, r := range a.Rows {
+		if r.Amount > 0 {
+			credits = append(credits, pool.Credit{Account: owner[r.Row], Amount: r.Amount})
+		}
+	}
+	slices.SortFunc(credits, func(x, y pool.Credit) int { return bytes.Compare(x.Account[:], y.Account[:]) })
+	return a, credits, nil
+}
+
+// split computes all amounts from reward, fee rate and scores, and checks that they add up.
+func (a *Allocation) split(scheme Splitter) error {
+	w := pool.Window{First: a.Window.First, Last: a.Window.Last, Rest: a.Window.Rest, Weight: make([]pool.Weight, len(a.Rows))}
+	for i := range a.Rows {
+		w.Weight[i] = pool.Weight{Account: a.Rows[i].Row.key(), Score: a.Rows[i].Score}
+		var err error
+		if w.Score, err = w.Score.Add(a.Rows[i].Score); err != nil {
+			return fmt.Errorf("sum the scores: %w", err)
+		}
+	}
+	split, err := scheme.Split(&w, a.Reward, a.FeePPM)
+	if err != nil {
+		return err
+	}
+	a.Score, a.Fee, a.Carry = w.Score, split.Fee, split.Carry
+	sum, next := split.Fee+split.Carry, 0
+	for i := range a.Rows {
+		a.Rows[i].Amount = 0
+		if next < len(split.Credits) && split.Credits[next].Account == a.Rows[i].Row.key() {
+			a.Rows[i].Amount = split.Credits[next].Amount
+			sum += split.Credits[next].Amount
+			next++
+		}
+	}
+	if next != len(split.Credits) || sum != a.Reward {
+		return fmt.Errorf("the split gives %d of %d", sum, a.Reward)
+	}
+	return nil
+}
+
+func (a *Allocation) encode() ([]byte, error) {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return nil, fmt.Errorf("write an allocation file: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+func (a *Allocation) sum() ([]byte, error) {
+	bare := *a
+	bare.Sum = nil
+	b, err := bare.encode()
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.Sum256(b)
+	return h[:], nil
+}
+
+// write puts the file into dir, durably. The same block gives the same bytes.
+func (a *Allocation) write(fs journal.FS, dir string) error {
+	b, err := a.encode()
+	if err != nil {
+		return err
+	}
+	if err := fs.MkdirAll(dir); err != nil {
+		return fmt.Errorf("make the directory of allocation files: %w", err)
+	}
+	return replaceFile(fs, dir, allocationName(a.Block), b)
+}
+
+func allocationName(block pool.Hash) string { return block.String() + ".json" }
+
+// AllocationFile returns the published file of a block, exactly as it lies in dir.
+func AllocationFile(dir string, block pool.Hash) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(dir, allocationName(block)))
+	if err != nil {
+		return nil, fmt.Errorf("read the allocation of block %s: %w", block, err)
+	}
+	return b, nil
+}
+
+// ErrAllocation is wrapped by every refusal of an allocation file.
+var ErrAllocation = errors.New("not a right allocation")
+
+// ParseAllocation reads a file strictly: every byte is as Adit writes it, and Sum is right. The amounts
+// are for [Allocation.Recompute] to check.
+func ParseAllocation(b []byte) (*Allocation, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	var a Allocation
+	if err := dec.Decode(&a); err != nil {
+		return nil, fmt.Errorf("%w: offset %d: %w", ErrAllocation, dec.InputOffset(), err)
+	}
+	if a.V != 1 {
+		return nil, fmt.Errorf("%w: version %d, this program reads 1", ErrAllocation, a.V)
+	}
+	again, err := a.encode()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, b) {
+		at := 0
+		for at < min(len(b), len(again)) && b[at] == again[at] {
+			at++
+		}
+		return nil, fmt.Errorf("%w: offset %d is not as it was written", ErrAllocation, at)
+	}
+	sum, err := a.sum()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(sum, a.Sum) {
+		return nil, fmt.Errorf("%w: its checksum is %x, it says %x", ErrAllocation, sum, []byte(a.Sum))
+	}
+	return &a, nil
+}
+
+// Recompute divides the reward anew and compares every amount. The error wraps [ErrAllocation] and names
+// the first row that differs.
+func (a *Allocation) Recompute(scheme Splitter) error {
+	for i := range a.Rows {
+		if i > 0 && bytes.Compare(a.Rows[i-1].Row[:], a.Rows[i].Row[:]) >= 0 {
+			return fmt.Errorf("%w: row %d is out of order", ErrAllocation, i+1)
+		}
+	}
+	again := *a
+	again.Rows = slices.Clone(a.Rows)
+	if err := again.split(scheme); err != nil {
+		return fmt.Errorf("%w: %w", ErrAllocation, err)
+	}
+	return a.same(&again)
+}
+
+// same compares what is divided and how.
+func (a *Allocation) same(want *Allocation) error {
+	for _, x := range []struct {
+		name      string
+		have, got any
+	}{
+		{"block", a.Block, want.Block}, {"height", a.Height, want.Height}, {"pool", a.Pool, want.Pool}, {"scheme", a.Scheme, want.Scheme},
+		{"reward", a.Reward, want.Reward}, {"fee rate", a.FeePPM, want.FeePPM}, {"fee version", a.FeeVersion, want.FeeVersion},
+		{"first slice", a.Window.First, want.Window.First}, {"last slice", a.Window.Last, want.Window.Last}, {"rest", a.Window.Rest, want.Window.Rest},
+		{"slice hash", hex.EncodeToString(a.Window.Hash), hex.EncodeToString(want.Window.Hash)},
+		{"score", a.Score, want.Score}, {"fee", a.Fee, want.Fee}, {"carry", a.Carry, want.Carry}, {"number of rows", len(a.Rows), len(want.Rows)},
+	} {
+		if x.have != x.got {
+			return fmt.Errorf("%w: %s is %v, recomputed %v", ErrAllocation, x.name, x.have, x.got)
+		}
+	}
+	for i := range a.Rows {
+		if a.Rows[i] != want.Rows[i] {
+			h, w := a.Rows[i], want.Rows[i]
+			return fmt.Errorf("%w: row %d (%x…) has score %s and amount %d, recomputed %x…, %s and %d",
+				ErrAllocation, i+1, h.Row[:4], h.Score, h.Amount, w.Row[:4], w.Score, w.Amount)
+		}
+	}
+	return nil
+}
+
+// FromSlices compares the rows' scores with the window's sums in a directory of slices: row by row with
+// the pool's secret, else as one sorted list of scores. The error wraps [ErrAllocation].
+func (a *Allocation) FromSlices(dir string, secret *Secret) error {
+	doc := &ledger.BlockDoc{Window: &ledger.BlockWindow{First: a.Window.First, Last: a.Window.Last, Rest: a.Window.Rest}}
+	w := &windowSum{doc: doc, sums: make(map[pool.AccountID]pool.Work)}
+	var last SlicePlace
+	_, err := scanClosed(dir, func(p SlicePlace, s *Slice) error {
+		if s.Number < a.Window.First || s.Number > a.Window.Last {
+			return nil
+		}
+		last = p
+		return w.add(s)
+	})
+	if err != nil {
+		return err
+	}
+	if last.Number != a.Window.Last || !bytes.Equal(last.Hash[:], a.Window.Hash) {
+		return fmt.Errorf("%w: slice %d has hash %x there, the file says slice %d with %x", ErrAllocation, last.Number, last.Hash, a.Window.Last, []byte(a.Window.Hash))
+	}
+	want := make([]AllocationRow, 0, len(w.sums))
+	for _, x := range weights(w.sums) {
+		row := AllocationRow{Score: x.Score}
+		if secret != nil {
+			row.Row = secret.Row(a.Block, x.Account)
+		}
+		want = append(want, row)
+	}
+	have := slices.Clone(a.Rows)
+	for i := range have {
+		have[i].Amount = 0
+		if secret == nil {
+			have[i].Row = RowID{}
+		}
+	}
+	order := func(x, y AllocationRow) int {
+		return cmp.Or(bytes.Compare(x.Row[:], y.Row[:]), x.Score.Cmp(y.Score))
+	}
+	slices.SortFunc(want, order)
+	slices.SortFunc(have, order)
+	if !slices.Equal(want, have) {
+		return fmt.Errorf("%w: the rows' scores are not what slices %d to %d give", ErrAllocation, a.Window.First, a.Window.Last)
+	}
+	return nil
+}
