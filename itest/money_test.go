@@ -3,7 +3,8 @@
 package itest
 
 import (
-	"bytes"
+	"cmp"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,7 +13,9 @@ import (
 	"io"
 	"maps"
 	"math/big"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,8 +158,8 @@ func countOnce(t *testing.T, lines []sliceLine, shares map[string]map[uint64]*sh
 	return counted
 }
 
-// split divides a reward by weights: floor, leftovers by largest remainder, ties by account.
-func split(reward *big.Int, feePPM int64, weights map[string]*big.Int) (fee *big.Int, credits map[string]*big.Int) {
+// split divides a reward by weights: floor, leftovers by largest remainder, ties by row id.
+func split(reward *big.Int, feePPM int64, weights map[string]*big.Int, row func(account string) string) (fee *big.Int, credits map[string]*big.Int) {
 	fee = new(big.Int).Mul(reward, big.NewInt(feePPM))
 	fee.Quo(fee, big.NewInt(1_000_000))
 	pot := new(big.Int).Sub(reward, fee)
@@ -182,7 +185,7 @@ func split(reward *big.Int, feePPM int64, weights map[string]*big.Int) (fee *big
 		if c := rest[b].Cmp(rest[a]); c != 0 {
 			return c
 		}
-		return bytes.Compare([]byte(a), []byte(b))
+		return cmp.Compare(row(a), row(b))
 	})
 	for i := int64(0); i < left.Int64(); i++ {
 		credits[accounts[i]].Add(credits[accounts[i]], big.NewInt(1))
@@ -293,5 +296,34 @@ func jsonLines[T any](t *testing.T, text string) []T {
 			t.Fatal(err)
 		}
 		all = append(all, v)
+	}
+}
+
+// rowIDs gives the row id of an account in a block's allocation file: HMAC-SHA-256(pool secret, block ‖
+// account), the block as it stands in headers.
+func rowIDs(t *testing.T, poolDir, block string) func(account string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(poolDir, "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := hex.DecodeString(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(id)
+	return func(account string) string {
+		a, err := hex.DecodeString(account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := hmac.New(sha256.New, secret)
+		h.Write(id)
+		h.Write(a)
+		return hex.EncodeToString(h.Sum(nil))
 	}
 }

@@ -202,7 +202,7 @@ func TestRareBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkCredits(t, s, &whole)
-		compareSplit(t, &whole, byNumber, outOfTurn(lines), shares)
+		compareSplit(t, s.dir, &whole, byNumber, outOfTurn(lines), shares)
 		total++
 		accounts = max(accounts, len(whole.Credits))
 	}
@@ -215,7 +215,7 @@ func TestRareBlocks(t *testing.T) {
 }
 
 // compareSplit recomputes a block's credits from slices and shares.
-func compareSplit(t *testing.T, b *blockView, slices map[uint64]*sliceLine, extras map[place]bool, shares map[string]map[uint64]*shareLine) {
+func compareSplit(t *testing.T, dir string, b *blockView, slices map[uint64]*sliceLine, extras map[place]bool, shares map[string]map[uint64]*shareLine) {
 	t.Helper()
 	weights := map[string]*big.Int{}
 	for n := b.Window.First; n <= b.Window.Last; n++ {
@@ -236,7 +236,7 @@ func compareSplit(t *testing.T, b *blockView, slices map[uint64]*sliceLine, extr
 			weights[account].Add(weights[account], w)
 		}
 	}
-	fee, credits := split(bigInt(t, b.Reward), b.FeePPM, weights)
+	fee, credits := split(bigInt(t, b.Reward), b.FeePPM, weights, rowIDs(t, filepath.Join(dir, "bitcoin"), b.Hash))
 	if fee.String() != b.Fee {
 		t.Errorf("block %s: fee %s, recomputed %v", b.Hash, b.Fee, fee)
 	}
