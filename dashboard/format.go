@@ -23,9 +23,9 @@ func scaled(v float64) (number, step string) {
 		i++
 	}
 	switch {
-	case v < 0.001:
+	case i == 0 && v < 0.001:
 		return strconv.FormatFloat(v, 'e', 2, 64), ""
-	case v < 1:
+	case i == 0 && v < 1:
 		return strconv.FormatFloat(v, 'g', 3, 64), ""
 	case v < 10:
 		return strconv.FormatFloat(v, 'f', 2, 64), siSteps[i]

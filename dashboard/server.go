@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -41,7 +42,15 @@ func New(o Options) (*Server, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, now: o.Now, log: o.Log, byID: make(map[string]*poolState)}
+	a, err := loadAssets()
+	if err != nil {
+		return nil, fmt.Errorf("load the dashboard's assets: %w", err)
+	}
+	return newServer(o, a)
+}
+
+func newServer(o Options, a *assets) (*Server, error) {
+	s := &Server{opts: o, now: o.Now, log: o.Log, assets: a, byID: make(map[string]*poolState)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -51,9 +60,6 @@ func New(o Options) (*Server, error) {
 	s.started = s.now()
 	s.meter.make()
 	var err error
-	if s.assets, err = loadAssets(); err != nil {
-		return nil, fmt.Errorf("load the dashboard's assets: %w", err)
-	}
 	if s.pages, err = loadPages(s); err != nil {
 		return nil, fmt.Errorf("load the dashboard's pages: %w", err)
 	}
@@ -100,6 +106,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		}
 		err = fmt.Errorf("serve the dashboard: %w", err)
 	case <-ctx.Done():
+		conns.closeUnused()
 		drain, done := context.WithTimeout(base, drainTime)
 		err = server.ShutdownWithContext(drain)
 		done()
@@ -155,11 +162,21 @@ func (l *trackedListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *trackedListener) closeAll() {
+// closeAll ends every connection.
+func (l *trackedListener) closeAll() { l.closeIf(func(*trackedConn) bool { return true }) }
+
+// closeUnused ends the connections that were opened in advance and never used: there is nothing to wait for.
+func (l *trackedListener) closeUnused() {
+	l.closeIf(func(c *trackedConn) bool { return !c.used.Load() })
+}
+
+func (l *trackedListener) closeIf(choose func(*trackedConn) bool) {
 	l.mu.Lock()
-	all := make([]*trackedConn, 0, len(l.open))
+	var all []*trackedConn
 	for c := range l.open {
-		all = append(all, c)
+		if choose(c) {
+			all = append(all, c)
+		}
 	}
 	l.mu.Unlock()
 	for _, c := range all {
@@ -173,6 +190,15 @@ type trackedConn struct {
 	net.Conn
 	owner *trackedListener
 	once  sync.Once
+	used  atomic.Bool // something was read
+}
+
+func (c *trackedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.used.Store(true)
+	}
+	return n, err
 }
 
 // Close ends the connection and takes it off the list.

@@ -149,7 +149,7 @@ func (p *poolState) read(ctx context.Context, last *snapshot) *snapshot {
 
 // effort estimates the work since the newest found block in expected blocks: 1 is par. Work is known in
 // buckets of a minute, so nothing is said until ten minutes after a block, or when the chart does not
-// reach back to it.
+// reach from it to the present.
 func effort(v *pool.PoolView, blocks []*ledger.BlockDoc, now time.Time) (float64, bool) {
 	var found int64 // Unix seconds
 	for _, b := range blocks {
@@ -168,6 +168,9 @@ func effort(v *pool.PoolView, blocks []*ledger.BlockDoc, now time.Time) (float64
 			work += h.Hashrate * float64(part)
 			end = h.Time + 60
 		}
+	}
+	if now.Unix()-end > 180 {
+		return 0, false
 	}
 	work += v.Hashrate * float64(max(now.Unix()-end, 0))
 	e := work / expected

@@ -9,8 +9,8 @@ function scaled(v) {
     v /= 1000;
     i++;
   }
-  if (v < 0.001) return [v.toExponential(2).replace(/e-(\d)$/, "e-0$1"), ""];
-  if (v < 1) return [String(Number(v.toPrecision(3))), ""];
+  if (i === 0 && v < 0.001) return [v.toExponential(2).replace(/e-(\d)$/, "e-0$1"), ""];
+  if (i === 0 && v < 1) return [String(Number(v.toPrecision(3))), ""];
   return [v.toFixed(v < 10 ? 2 : 1), steps[i]];
 }
 
