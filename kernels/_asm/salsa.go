@@ -71,97 +71,129 @@ func romix(name string, w wide, chains int) {
 	}
 	row := func(c, r int) Mem { return Mem{Base: x, Disp: (8*c + r) * w.size()} }
 	vOf := func(c int) int { return c * (romixN*blocks + romixSkew) }
-	each := func(f func(c int, rows []VecPhysical)) {
-		for c := range rows {
-			f(c, rows[c])
+
+	// begin readies a half of scryptBlockMix: x is its input. That of half 0
+	// is in rows already; the other half's result is in rows from there.
+	begin := func(c, half int) {
+		for r, x := range rows[c] {
+			w.xor(row(c, 4+r), x, x)
+			w.store(x, row(c, 4*half+r))
 		}
 	}
-
-	// mix is scryptBlockMix: X is at row and stays there.
-	mix := func() {
-		for half := range 2 {
-			each(func(c int, rows []VecPhysical) {
-				for r := range rows {
-					if half == 0 {
-						w.load(row(c, r), rows[r])
-						w.xor(row(c, 4+r), rows[r], rows[r])
-					} else {
-						w.xor(row(c, 4+r), rows[r], rows[r])
-					}
-					w.store(rows[r], row(c, 4*half+r))
+	// halves does the Salsa20/8 of some halves in step.
+	type part struct{ c, half int }
+	halves := func(parts ...part) {
+		for _, p := range parts {
+			begin(p.c, p.half)
+		}
+		for range 8 {
+			for step, n := range []int{7, 9, 13, 18} {
+				// rows b ^= (a + d) <<< 7, c ^= (b + a) <<< 9, …
+				for i, p := range parts {
+					x := rows[p.c]
+					pairs := len(free) / 2
+					t, u := free[2*(i%pairs)], free[2*(i%pairs)+1]
+					VPADDD(x[step], x[(step+3)%4], t)
+					w.rotate(n, t, u, x[(step+1)%4])
 				}
-			})
-			for range 8 {
-				for step, n := range []int{7, 9, 13, 18} {
-					// rows b ^= (a + d) <<< 7, c ^= (b + a) <<< 9, …
-					each(func(c int, rows []VecPhysical) {
-						t, u := free[2*c%(len(free)&^1)], free[(2*c+1)%(len(free)&^1)]
-						VPADDD(rows[step], rows[(step+3)%4], t)
-						w.rotate(n, t, u, rows[(step+1)%4])
-					})
-				}
-				each(func(c int, rows []VecPhysical) {
-					VPSHUFD(U8(0x93), rows[1], rows[1])
-					VPSHUFD(U8(0x4e), rows[2], rows[2])
-					VPSHUFD(U8(0x39), rows[3], rows[3])
-					rows[1], rows[3] = rows[3], rows[1]
-				})
 			}
-			each(func(c int, rows []VecPhysical) {
-				for r := range rows {
-					VPADDD(row(c, 4*half+r), rows[r], rows[r])
-					w.store(rows[r], row(c, 4*half+r))
-				}
-			})
+			for _, p := range parts {
+				x := rows[p.c]
+				VPSHUFD(U8(0x93), x[1], x[1])
+				VPSHUFD(U8(0x4e), x[2], x[2])
+				VPSHUFD(U8(0x39), x[3], x[3])
+				x[1], x[3] = x[3], x[1]
+			}
+		}
+		for _, p := range parts {
+			for r, x := range rows[p.c] {
+				VPADDD(row(p.c, 4*p.half+r), x, x)
+				w.store(x, row(p.c, 4*p.half+r))
+			}
+		}
+	}
+	some := func(chains []int, half int) (parts []part) {
+		for _, c := range chains {
+			parts = append(parts, part{c, half})
+		}
+		return parts
+	}
+	var everyone, early, late []int // chains; the late ones are half a step behind
+	for c := range chains {
+		everyone = append(everyone, c)
+		if c < (chains+1)/2 {
+			early = append(early, c)
+		} else {
+			late = append(late, c)
 		}
 	}
 
 	Comment("V[i] = X")
 	MOVQ(U32(romixN), left)
 	Label("fill")
-	each(func(c int, rows []VecPhysical) {
-		for half := range 2 {
+	for _, c := range everyone {
+		for _, half := range []int{1, 0} {
 			var to []Mem
 			for l := range lanes {
 				to = append(to, Mem{Base: v, Disp: vOf(c) + l*blockSize + half*64})
 			}
-			for r := range rows {
-				w.load(row(c, 4*half+r), rows[r])
+			for r, x := range rows[c] {
+				w.load(row(c, 4*half+r), x)
 			}
-			w.put(rows, free, to)
+			w.put(rows[c], free, to)
 		}
-	})
-	mix()
+		for r, x := range rows[c] {
+			w.load(row(c, r), x)
+		}
+	}
+	halves(some(everyone, 0)...)
+	halves(some(everyone, 1)...)
 	ADDQ(U32(blocks), v)
 	DECQ(left)
 	JNZ(LabelRef("fill"))
 
-	Comment("X ^= V[X mod N]")
-	SUBQ(U32(romixN*blocks), v)
-	MOVQ(U32(romixN), left)
-	Label("read")
+	// look does X ^= V[X mod N]; it leaves half 0 in rows only.
 	pointers := []GPPhysical{R8, R9, R10, R11}[:lanes]
-	each(func(c int, rows []VecPhysical) {
-		for l, p := range pointers {
-			MOVL(row(c, 4).Offset(16*l), p.As32())
-			ANDL(U32(romixN-1), p.As32())
-			IMUL3Q(U32(blocks), p, p)
-		}
-		for half := range 2 {
-			var from []Mem
+	look := func(chains []int) {
+		for _, c := range chains {
 			for l, p := range pointers {
-				from = append(from, Mem{Base: v, Index: p, Scale: 1, Disp: vOf(c) + l*blockSize + half*64})
+				MOVL(row(c, 4).Offset(16*l), p.As32())
+				ANDL(U32(romixN-1), p.As32())
+				IMUL3Q(U32(blocks), p, p)
 			}
-			w.get(from, free, rows)
-			for r := range rows {
-				w.xor(row(c, 4*half+r), rows[r], rows[r])
-				w.store(rows[r], row(c, 4*half+r))
+			for _, half := range []int{1, 0} {
+				var from []Mem
+				for l, p := range pointers {
+					from = append(from, Mem{Base: v, Index: p, Scale: 1, Disp: vOf(c) + l*blockSize + half*64})
+				}
+				w.get(from, free, rows[c])
+				for r, x := range rows[c] {
+					w.xor(row(c, 4*half+r), x, x)
+					if half == 1 {
+						w.store(x, row(c, 4*half+r))
+					}
+				}
 			}
 		}
-	})
-	mix()
+	}
+	Comment("X = BlockMix(X ^ V[X mod N]). While some chains wait for V, the others are")
+	Comment("half a step away from it and work.")
+	SUBQ(U32(romixN*blocks), v)
+	look(early)
+	halves(some(early, 0)...)
+	MOVQ(U32(romixN-1), left)
+	Label("read")
+	look(late)
+	halves(append(some(early, 1), some(late, 0)...)...)
+	look(early)
+	halves(append(some(early, 0), some(late, 1)...)...)
 	DECQ(left)
 	JNZ(LabelRef("read"))
+	look(late)
+	halves(append(some(early, 1), some(late, 0)...)...)
+	if len(late) > 0 {
+		halves(some(late, 1)...)
+	}
 	VZEROUPPER()
 	RET()
 }

@@ -42,8 +42,9 @@ const (
 	laneState = 4 * 0  // a..h after round 3 of the header's second block, without the nonce
 	laneMid   = 4 * 8  // a..h after the header's first block
 	laneWK    = 4 * 16 // W+K of rounds 16 and 17
-	laneAdd   = 4 * 18 // constant parts of words 18..33
-	laneHigh  = 4 * 34 // highest word of the target
+	laneAdd   = 4 * 18 // constant parts of words 18..31
+	laneHigh  = 4 * 32 // highest word of the target
+	laneW16   = 4 * 33 // words 16 and 17
 )
 
 // lanes is one register set's worth of nonces on their way through two SHA-256.
@@ -51,6 +52,7 @@ type lanes struct {
 	isa
 	state [8]VecPhysical // a..h, renamed every round
 	word  func(t int) Op // where message word t lives, t modulo 16
+	last  []VecPhysical  // the two newest words when words live in memory, t modulo 2
 	t     []VecPhysical  // five for scratch
 }
 
@@ -63,7 +65,8 @@ type terms struct {
 
 var allTerms = terms{w16: true, w15: true, w7: true, w2: true}
 
-// expand makes message word t in the place of word t-16.
+// expand makes message word t in the place of word t-16. When words live in
+// memory, the two newest are in registers besides.
 func (l *lanes) expand(t int, v terms) {
 	place, inRegister := l.word(t).(VecPhysical)
 	if !inRegister {
@@ -85,15 +88,6 @@ func (l *lanes) expand(t int, v terms) {
 		}
 		sum = place
 	}
-	sigma := func(r rotation, from int) Op {
-		x, ok := l.word(from).(VecPhysical)
-		if !ok {
-			x = l.t[3]
-			l.move(l.word(from), x)
-		}
-		l.rotate(r, x, l.t[:3])
-		return l.t[0]
-	}
 	if v.w16 {
 		add(l.word(t - 16))
 	}
@@ -101,17 +95,47 @@ func (l *lanes) expand(t int, v terms) {
 		add(l.word(t - 7))
 	}
 	if v.w15 {
-		add(sigma(smallSigma0, t-15))
+		x, ok := l.word(t - 15).(VecPhysical)
+		if !ok {
+			x = l.t[3]
+			l.move(l.word(t-15), x)
+		}
+		l.rotate(smallSigma0, x, l.t[:3])
+		add(l.t[0])
+	}
+	if v.fixed != nil && sum != nil && !isMem(sum) {
+		l.addWord(*v.fixed, sum.(VecPhysical), place)
+		sum, v.fixed = place, nil
 	}
 	if v.w2 {
-		add(sigma(smallSigma1, t-2))
+		l.rotate(smallSigma1, l.newest(t-2), l.t[:3])
+		if !inRegister {
+			place = l.newest(t)
+		}
+		add(l.t[0])
 	}
 	if v.fixed != nil {
 		l.addWord(*v.fixed, sum.(VecPhysical), place)
 		sum = place
 	}
-	if sum != l.word(t) {
-		l.move(sum, l.word(t))
+	l.keep(t, sum.(VecPhysical))
+}
+
+// newest is the register of word t, one of the two made last.
+func (l *lanes) newest(t int) VecPhysical {
+	if r, ok := l.word(t).(VecPhysical); ok {
+		return r
+	}
+	return l.last[t%2]
+}
+
+// keep puts x where message word t lives.
+func (l *lanes) keep(t int, x VecPhysical) {
+	if x != l.newest(t) {
+		l.move(x, l.newest(t))
+	}
+	if isMem(l.word(t)) {
+		l.move(x, l.word(t))
 	}
 }
 
@@ -123,12 +147,13 @@ const (
 	onlyE // a is not read again
 )
 
-// round does round t. wk holds K, or W+K when the word does not vary.
-func (l *lanes) round(t int, wk Mem, varies bool, part int) {
+// round does a round. wk holds K, or W+K when there is no word because it does
+// not vary.
+func (l *lanes) round(wk Mem, word Op, part int) {
 	a, b, c, d, e, f, g, h := l.state[0], l.state[1], l.state[2], l.state[3], l.state[4], l.state[5], l.state[6], l.state[7]
 	l.addWord(wk, h, h)
-	if varies {
-		VPADDD(l.word(t), h, h)
+	if word != nil {
+		VPADDD(word, h, h)
 	}
 	l.choose(e, f, g, l.t[0])
 	VPADDD(l.t[0], h, h)
@@ -150,12 +175,10 @@ type laneTables struct {
 	iv            Mem
 	swap, count   Mem // bytes of each word reversed; 0, 1, 2, …
 	first32       Mem // round 0 of the digest makes a and e of word 0 by adding these
-	add32         Mem // constant parts of words 16..31 of the digest
+	w32           Mem // words 8..15 of the digest, at their places
 }
 
 func ror(x uint32, n int) uint32 { return x>>n | x<<(32-n) }
-func s0(x uint32) uint32         { return ror(x, 7) ^ ror(x, 18) ^ x>>3 }
-func s1(x uint32) uint32         { return ror(x, 17) ^ ror(x, 19) ^ x>>10 }
 
 func newLaneTables(prefix string, size int) (c laneTables) {
 	first, second := k, k
@@ -171,22 +194,10 @@ func newLaneTables(prefix string, size int) (c laneTables) {
 	a, e := iv[0], iv[4]
 	t1 := iv[7] + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + (e&iv[5] ^ ^e&iv[6]) + k[0]
 	t2 := (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + (a&iv[1] ^ a&iv[2] ^ iv[1]&iv[2])
-	var w [32]uint32 // of a digest, with zeros for the hash
-	w[8], w[15] = 1<<31, 256
-	add := make([]uint32, 16)
-	for t := 16; t < 32; t++ {
-		add[t-16] = s0(w[t-15]) + w[t-16]
-		if t-2 < 16 {
-			add[t-16] += s1(w[t-2])
-		}
-		if t-7 < 16 {
-			add[t-16] += w[t-7]
-		}
-	}
 	return laneTables{
 		k: words(prefix+"_k", k[:]...), wk80: words(prefix+"_wk80", first[:16]...), wk32: words(prefix+"_wk32", second[:16]...),
 		iv: words(prefix+"_iv", iv[:]...), swap: words(prefix+"_swap", swap...), count: words(prefix+"_count", count...),
-		first32: words(prefix+"_first32", t1+t2, iv[3]+t1), add32: words(prefix+"_add32", add...),
+		first32: words(prefix+"_first32", t1+t2, iv[3]+t1), w32: words(prefix+"_w32", []uint32{8: 1 << 31, 15: 256}...),
 	}
 }
 
@@ -200,7 +211,7 @@ func scanLanes(name string, m isa, c laneTables, sets int) {
 		"group in which a hash may meet the target, or groups when there is none.")
 	Pragma("noescape")
 
-	job, left, total, frame := RDI, RCX, RDX, R9
+	job, left, total, frame, ks, end := RDI, RCX, RDX, R9, R10, R11
 	free := m.registers()
 	take := func(n int) (some []VecPhysical) { some, free = free[:n], free[n:]; return some }
 	at := func(offset int) Mem { return Mem{Base: job, Disp: offset} }
@@ -221,15 +232,13 @@ func scanLanes(name string, m isa, c laneTables, sets int) {
 			ring := take(16)
 			l.word = func(t int) Op { return ring[t%16] }
 		} else {
+			l.last = take(2)
 			ring := reserve(16 * size)
 			l.word = func(t int) Op { return ring.Offset(t % 16 * size) }
 		}
 	}
 	for _, l := range all {
-		l.t = free[:5]
-		if len(free) >= 10 {
-			take(5)
-		}
+		l.t = free[:5] // the sets may share them: the CPU renames registers
 	}
 	each := func(f func(i int, l *lanes)) {
 		for i, l := range all {
@@ -275,75 +284,102 @@ func scanLanes(name string, m isa, c laneTables, sets int) {
 		}
 		l.rotate(smallSigma0, nonce, l.t[:3])
 		m.addWord(at(laneAdd+4*(18-18)), l.t[0], l.t[0])
-		m.move(l.t[0], l.word(18))
+		l.keep(18, l.t[0])
 		m.addWord(at(laneAdd+4*(19-18)), nonce, nonce)
-		m.move(nonce, l.word(19))
+		l.keep(19, nonce)
 	})
 	for t := 4; t < 18; t++ {
 		wk := c.wk80.Offset(4 * t)
 		if t >= 16 {
 			wk = at(laneWK + 4*(t-16))
 		}
-		each(func(_ int, l *lanes) { l.round(t, wk, false, whole) })
+		each(func(_ int, l *lanes) { l.round(wk, nil, whole) })
 	}
-	Comment("Header, rounds 18..63")
-	for t := 18; t < 64; t++ {
-		v := allTerms
+	Comment("Header, rounds 18..31")
+	for t := 18; t < 32; t++ {
 		fixed := at(laneAdd + 4*(t-18))
-		switch {
-		case t == 21:
-			v = terms{w2: true}
-		case t < 25:
-			v = terms{w2: true, fixed: &fixed}
-		case t < 30:
-			v = terms{w2: true, w7: true}
-		case t < 33:
-			v = terms{w2: true, w7: true, fixed: &fixed}
-		case t == 33:
-			v = terms{w2: true, w7: true, w15: true, fixed: &fixed}
+		v := terms{w2: true, w7: t >= 25}
+		if t != 21 && t < 25 || t >= 30 {
+			v.fixed = &fixed
 		}
 		each(func(_ int, l *lanes) {
 			if t >= 20 {
 				l.expand(t, v)
 			}
-			l.round(t, c.k.Offset(4*t), true, whole)
+			l.round(c.k.Offset(4*t), l.newest(t), whole)
 		})
 	}
+	each(func(_ int, l *lanes) { // the rounds that follow expect these two
+		m.spread(at(laneW16), l.t[0])
+		m.move(l.t[0], l.word(16))
+		m.spread(at(laneW16+4), l.t[0])
+		m.move(l.t[0], l.word(17))
+	})
+	LEAQ(c.k.Offset(4*32), ks)
+	LEAQ(c.k.Offset(4*64), end)
+
+	Comment("Sixteen rounds of either block, from a multiple of 16")
+	Label("rounds")
+	atBody := all[0].state
+	for t := 16; t < 32; t++ {
+		each(func(_ int, l *lanes) {
+			l.expand(t, allTerms)
+			l.round(Mem{Base: ks, Disp: 4 * (t - 16)}, l.newest(t), whole)
+		})
+	}
+	ADDQ(Imm(64), ks)
+	CMPQ(ks, end)
+	JNE(LabelRef("rounds"))
+	LEAQ(c.k.Offset(4*48), ks)
+	CMPQ(ks, end)
+	JEQ(LabelRef("tail"))
+
 	Comment("Digest, rounds 0..15")
 	each(func(_ int, l *lanes) {
 		for j, r := range l.state {
 			m.addWord(at(laneMid+4*j), r, r)
 			m.move(r, l.word(j))
 		}
+		for j := 8; j < 16; j++ {
+			m.spread(c.w32.Offset(4*j), l.t[0])
+			l.keep(j, l.t[0])
+		}
 		// Round 0 begins with a constant state: it leaves two words that
 		// vary and six that are the initial state moved down.
 		w0 := l.state[0]
-		m.addWord(c.first32.Offset(4), w0, l.state[4])
+		l.state = [8]VecPhysical{l.state[7], l.state[0], l.state[1], l.state[2], l.state[3], l.state[4], l.state[5], l.state[6]}
 		m.addWord(c.first32, w0, l.state[0])
+		m.addWord(c.first32.Offset(4), w0, l.state[4])
 		for _, j := range []int{1, 2, 3, 5, 6, 7} {
 			m.spread(c.iv.Offset(4*(j-1)), l.state[j])
 		}
 	})
 	for t := 1; t < 16; t++ {
-		each(func(_ int, l *lanes) { l.round(t, c.wk32.Offset(4*t), t < 8, whole) })
-	}
-	Comment("Digest, rounds 16..60")
-	for t := 16; t <= 60; t++ {
-		v := allTerms
-		if t < 32 {
-			v = terms{w16: t < 24, w15: t < 23 || t == 31, w7: t >= 23, w2: t >= 18}
-			switch fixed := c.add32.Offset(4 * (t - 16)); t {
-			case 17, 22, 23, 24, 30, 31:
-				v.fixed = &fixed
+		each(func(_ int, l *lanes) {
+			var word Op
+			if t < 8 {
+				word = l.word(t)
 			}
-		}
+			l.round(c.wk32.Offset(4*t), word, whole)
+		})
+	}
+	if all[0].state != atBody {
+		panic("registers at the end of the digest's first rounds are not those of the loop")
+	}
+	LEAQ(c.k.Offset(4*16), ks)
+	LEAQ(c.k.Offset(4*48), end)
+	JMP(LabelRef("rounds"))
+
+	Comment("Digest, rounds 48..60")
+	Label("tail")
+	for t := 48; t <= 60; t++ {
 		part := whole
 		if t >= 57 {
 			part = onlyE
 		}
 		each(func(_ int, l *lanes) {
-			l.expand(t, v)
-			l.round(t, c.k.Offset(4*t), true, part)
+			l.expand(t, allTerms)
+			l.round(c.k.Offset(4*t), l.newest(t), part)
 		})
 	}
 	Comment("Word 7 of the hash is E after round 60")

@@ -14,18 +14,6 @@ TEXT ·romixAVX2x2(SB), NOSPLIT, $0-16
 	MOVQ $0x00000400, CX
 
 fill:
-	VMOVDQA      (DI), Y0
-	VMOVDQA      32(DI), Y1
-	VMOVDQA      64(DI), Y2
-	VMOVDQA      96(DI), Y3
-	VMOVDQA      X0, (SI)
-	VEXTRACTI128 $0x01, Y0, 128(SI)
-	VMOVDQA      X1, 16(SI)
-	VEXTRACTI128 $0x01, Y1, 144(SI)
-	VMOVDQA      X2, 32(SI)
-	VEXTRACTI128 $0x01, Y2, 160(SI)
-	VMOVDQA      X3, 48(SI)
-	VEXTRACTI128 $0x01, Y3, 176(SI)
 	VMOVDQA      128(DI), Y0
 	VMOVDQA      160(DI), Y1
 	VMOVDQA      192(DI), Y2
@@ -39,15 +27,27 @@ fill:
 	VMOVDQA      X3, 112(SI)
 	VEXTRACTI128 $0x01, Y3, 240(SI)
 	VMOVDQA      (DI), Y0
+	VMOVDQA      32(DI), Y1
+	VMOVDQA      64(DI), Y2
+	VMOVDQA      96(DI), Y3
+	VMOVDQA      X0, (SI)
+	VEXTRACTI128 $0x01, Y0, 128(SI)
+	VMOVDQA      X1, 16(SI)
+	VEXTRACTI128 $0x01, Y1, 144(SI)
+	VMOVDQA      X2, 32(SI)
+	VEXTRACTI128 $0x01, Y2, 160(SI)
+	VMOVDQA      X3, 48(SI)
+	VEXTRACTI128 $0x01, Y3, 176(SI)
+	VMOVDQA      (DI), Y0
+	VMOVDQA      32(DI), Y1
+	VMOVDQA      64(DI), Y2
+	VMOVDQA      96(DI), Y3
 	VPXOR        128(DI), Y0, Y0
 	VMOVDQA      Y0, (DI)
-	VMOVDQA      32(DI), Y1
 	VPXOR        160(DI), Y1, Y1
 	VMOVDQA      Y1, 32(DI)
-	VMOVDQA      64(DI), Y2
 	VPXOR        192(DI), Y2, Y2
 	VMOVDQA      Y2, 64(DI)
-	VMOVDQA      96(DI), Y3
 	VPXOR        224(DI), Y3, Y3
 	VMOVDQA      Y3, 96(DI)
 	VPADDD       Y0, Y3, Y4
@@ -446,33 +446,15 @@ fill:
 	DECQ         CX
 	JNZ          fill
 
-	// X ^= V[X mod N]
-	SUBQ $0x00040000, SI
-	MOVQ $0x00000400, CX
-
-read:
+	// X = BlockMix(X ^ V[X mod N]). While some chains wait for V, the others are
+	// half a step away from it and work.
+	SUBQ        $0x00040000, SI
 	MOVL        128(DI), R8
 	ANDL        $0x000003ff, R8
 	IMUL3Q      $0x00000100, R8, R8
 	MOVL        144(DI), R9
 	ANDL        $0x000003ff, R9
 	IMUL3Q      $0x00000100, R9, R9
-	VMOVDQA     (SI)(R8*1), X0
-	VINSERTI128 $0x01, 128(SI)(R9*1), Y0, Y0
-	VMOVDQA     16(SI)(R8*1), X1
-	VINSERTI128 $0x01, 144(SI)(R9*1), Y1, Y1
-	VMOVDQA     32(SI)(R8*1), X2
-	VINSERTI128 $0x01, 160(SI)(R9*1), Y2, Y2
-	VMOVDQA     48(SI)(R8*1), X3
-	VINSERTI128 $0x01, 176(SI)(R9*1), Y3, Y3
-	VPXOR       (DI), Y0, Y0
-	VMOVDQA     Y0, (DI)
-	VPXOR       32(DI), Y1, Y1
-	VMOVDQA     Y1, 32(DI)
-	VPXOR       64(DI), Y2, Y2
-	VMOVDQA     Y2, 64(DI)
-	VPXOR       96(DI), Y3, Y3
-	VMOVDQA     Y3, 96(DI)
 	VMOVDQA     64(SI)(R8*1), X0
 	VINSERTI128 $0x01, 192(SI)(R9*1), Y0, Y0
 	VMOVDQA     80(SI)(R8*1), X1
@@ -489,16 +471,24 @@ read:
 	VMOVDQA     Y2, 192(DI)
 	VPXOR       224(DI), Y3, Y3
 	VMOVDQA     Y3, 224(DI)
-	VMOVDQA     (DI), Y0
+	VMOVDQA     (SI)(R8*1), X0
+	VINSERTI128 $0x01, 128(SI)(R9*1), Y0, Y0
+	VMOVDQA     16(SI)(R8*1), X1
+	VINSERTI128 $0x01, 144(SI)(R9*1), Y1, Y1
+	VMOVDQA     32(SI)(R8*1), X2
+	VINSERTI128 $0x01, 160(SI)(R9*1), Y2, Y2
+	VMOVDQA     48(SI)(R8*1), X3
+	VINSERTI128 $0x01, 176(SI)(R9*1), Y3, Y3
+	VPXOR       (DI), Y0, Y0
+	VPXOR       32(DI), Y1, Y1
+	VPXOR       64(DI), Y2, Y2
+	VPXOR       96(DI), Y3, Y3
 	VPXOR       128(DI), Y0, Y0
 	VMOVDQA     Y0, (DI)
-	VMOVDQA     32(DI), Y1
 	VPXOR       160(DI), Y1, Y1
 	VMOVDQA     Y1, 32(DI)
-	VMOVDQA     64(DI), Y2
 	VPXOR       192(DI), Y2, Y2
 	VMOVDQA     Y2, 64(DI)
-	VMOVDQA     96(DI), Y3
 	VPXOR       224(DI), Y3, Y3
 	VMOVDQA     Y3, 96(DI)
 	VPADDD      Y0, Y3, Y4
@@ -693,6 +683,9 @@ read:
 	VMOVDQA     Y2, 64(DI)
 	VPADDD      96(DI), Y3, Y3
 	VMOVDQA     Y3, 96(DI)
+	MOVQ        $0x000003ff, CX
+
+read:
 	VPXOR       128(DI), Y0, Y0
 	VMOVDQA     Y0, 128(DI)
 	VPXOR       160(DI), Y1, Y1
@@ -893,8 +886,442 @@ read:
 	VMOVDQA     Y2, 192(DI)
 	VPADDD      224(DI), Y3, Y3
 	VMOVDQA     Y3, 224(DI)
+	MOVL        128(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        144(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     64(SI)(R8*1), X0
+	VINSERTI128 $0x01, 192(SI)(R9*1), Y0, Y0
+	VMOVDQA     80(SI)(R8*1), X1
+	VINSERTI128 $0x01, 208(SI)(R9*1), Y1, Y1
+	VMOVDQA     96(SI)(R8*1), X2
+	VINSERTI128 $0x01, 224(SI)(R9*1), Y2, Y2
+	VMOVDQA     112(SI)(R8*1), X3
+	VINSERTI128 $0x01, 240(SI)(R9*1), Y3, Y3
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VMOVDQA     (SI)(R8*1), X0
+	VINSERTI128 $0x01, 128(SI)(R9*1), Y0, Y0
+	VMOVDQA     16(SI)(R8*1), X1
+	VINSERTI128 $0x01, 144(SI)(R9*1), Y1, Y1
+	VMOVDQA     32(SI)(R8*1), X2
+	VINSERTI128 $0x01, 160(SI)(R9*1), Y2, Y2
+	VMOVDQA     48(SI)(R8*1), X3
+	VINSERTI128 $0x01, 176(SI)(R9*1), Y3, Y3
+	VPXOR       (DI), Y0, Y0
+	VPXOR       32(DI), Y1, Y1
+	VPXOR       64(DI), Y2, Y2
+	VPXOR       96(DI), Y3, Y3
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, (DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 32(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 64(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 96(DI)
+	VPADDD      Y0, Y3, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y1, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPADDD      Y0, Y1, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y3, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPADDD      Y0, Y3, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y1, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPADDD      Y0, Y1, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y3, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPADDD      Y0, Y3, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y1, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPADDD      Y0, Y1, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y3, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPADDD      Y0, Y3, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y1, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPADDD      Y0, Y1, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y3, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPADDD      (DI), Y0, Y0
+	VMOVDQA     Y0, (DI)
+	VPADDD      32(DI), Y1, Y1
+	VMOVDQA     Y1, 32(DI)
+	VPADDD      64(DI), Y2, Y2
+	VMOVDQA     Y2, 64(DI)
+	VPADDD      96(DI), Y3, Y3
+	VMOVDQA     Y3, 96(DI)
 	DECQ        CX
 	JNZ         read
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VPADDD      Y0, Y3, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y1, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPADDD      Y0, Y1, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y3, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPADDD      Y0, Y3, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y1, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPADDD      Y0, Y1, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y3, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPADDD      Y0, Y3, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y1, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPADDD      Y0, Y1, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y3, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPADDD      Y0, Y3, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y1, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPADDD      Y0, Y1, Y4
+	VPSLLD      $0x07, Y4, Y5
+	VPSRLD      $0x19, Y4, Y4
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y4, Y3, Y3
+	VPADDD      Y3, Y0, Y4
+	VPSLLD      $0x09, Y4, Y5
+	VPSRLD      $0x17, Y4, Y4
+	VPXOR       Y5, Y2, Y2
+	VPXOR       Y4, Y2, Y2
+	VPADDD      Y2, Y3, Y4
+	VPSLLD      $0x0d, Y4, Y5
+	VPSRLD      $0x13, Y4, Y4
+	VPXOR       Y5, Y1, Y1
+	VPXOR       Y4, Y1, Y1
+	VPADDD      Y1, Y2, Y4
+	VPSLLD      $0x12, Y4, Y5
+	VPSRLD      $0x0e, Y4, Y4
+	VPXOR       Y5, Y0, Y0
+	VPXOR       Y4, Y0, Y0
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPADDD      128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPADDD      160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPADDD      192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPADDD      224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
 	VZEROUPPER
 	RET
 
@@ -908,18 +1335,6 @@ TEXT ·romixAVX2x6(SB), NOSPLIT, $0-16
 	MOVQ $0x00000400, CX
 
 fill:
-	VMOVDQA      (DI), Y0
-	VMOVDQA      32(DI), Y1
-	VMOVDQA      64(DI), Y2
-	VMOVDQA      96(DI), Y3
-	VMOVDQA      X0, (SI)
-	VEXTRACTI128 $0x01, Y0, 128(SI)
-	VMOVDQA      X1, 16(SI)
-	VEXTRACTI128 $0x01, Y1, 144(SI)
-	VMOVDQA      X2, 32(SI)
-	VEXTRACTI128 $0x01, Y2, 160(SI)
-	VMOVDQA      X3, 48(SI)
-	VEXTRACTI128 $0x01, Y3, 176(SI)
 	VMOVDQA      128(DI), Y0
 	VMOVDQA      160(DI), Y1
 	VMOVDQA      192(DI), Y2
@@ -932,18 +1347,22 @@ fill:
 	VEXTRACTI128 $0x01, Y2, 224(SI)
 	VMOVDQA      X3, 112(SI)
 	VEXTRACTI128 $0x01, Y3, 240(SI)
-	VMOVDQA      256(DI), Y4
-	VMOVDQA      288(DI), Y5
-	VMOVDQA      320(DI), Y6
-	VMOVDQA      352(DI), Y7
-	VMOVDQA      X4, 262720(SI)
-	VEXTRACTI128 $0x01, Y4, 262848(SI)
-	VMOVDQA      X5, 262736(SI)
-	VEXTRACTI128 $0x01, Y5, 262864(SI)
-	VMOVDQA      X6, 262752(SI)
-	VEXTRACTI128 $0x01, Y6, 262880(SI)
-	VMOVDQA      X7, 262768(SI)
-	VEXTRACTI128 $0x01, Y7, 262896(SI)
+	VMOVDQA      (DI), Y0
+	VMOVDQA      32(DI), Y1
+	VMOVDQA      64(DI), Y2
+	VMOVDQA      96(DI), Y3
+	VMOVDQA      X0, (SI)
+	VEXTRACTI128 $0x01, Y0, 128(SI)
+	VMOVDQA      X1, 16(SI)
+	VEXTRACTI128 $0x01, Y1, 144(SI)
+	VMOVDQA      X2, 32(SI)
+	VEXTRACTI128 $0x01, Y2, 160(SI)
+	VMOVDQA      X3, 48(SI)
+	VEXTRACTI128 $0x01, Y3, 176(SI)
+	VMOVDQA      (DI), Y0
+	VMOVDQA      32(DI), Y1
+	VMOVDQA      64(DI), Y2
+	VMOVDQA      96(DI), Y3
 	VMOVDQA      384(DI), Y4
 	VMOVDQA      416(DI), Y5
 	VMOVDQA      448(DI), Y6
@@ -956,18 +1375,22 @@ fill:
 	VEXTRACTI128 $0x01, Y6, 262944(SI)
 	VMOVDQA      X7, 262832(SI)
 	VEXTRACTI128 $0x01, Y7, 262960(SI)
-	VMOVDQA      512(DI), Y8
-	VMOVDQA      544(DI), Y9
-	VMOVDQA      576(DI), Y10
-	VMOVDQA      608(DI), Y11
-	VMOVDQA      X8, 525440(SI)
-	VEXTRACTI128 $0x01, Y8, 525568(SI)
-	VMOVDQA      X9, 525456(SI)
-	VEXTRACTI128 $0x01, Y9, 525584(SI)
-	VMOVDQA      X10, 525472(SI)
-	VEXTRACTI128 $0x01, Y10, 525600(SI)
-	VMOVDQA      X11, 525488(SI)
-	VEXTRACTI128 $0x01, Y11, 525616(SI)
+	VMOVDQA      256(DI), Y4
+	VMOVDQA      288(DI), Y5
+	VMOVDQA      320(DI), Y6
+	VMOVDQA      352(DI), Y7
+	VMOVDQA      X4, 262720(SI)
+	VEXTRACTI128 $0x01, Y4, 262848(SI)
+	VMOVDQA      X5, 262736(SI)
+	VEXTRACTI128 $0x01, Y5, 262864(SI)
+	VMOVDQA      X6, 262752(SI)
+	VEXTRACTI128 $0x01, Y6, 262880(SI)
+	VMOVDQA      X7, 262768(SI)
+	VEXTRACTI128 $0x01, Y7, 262896(SI)
+	VMOVDQA      256(DI), Y4
+	VMOVDQA      288(DI), Y5
+	VMOVDQA      320(DI), Y6
+	VMOVDQA      352(DI), Y7
 	VMOVDQA      640(DI), Y8
 	VMOVDQA      672(DI), Y9
 	VMOVDQA      704(DI), Y10
@@ -980,40 +1403,44 @@ fill:
 	VEXTRACTI128 $0x01, Y10, 525664(SI)
 	VMOVDQA      X11, 525552(SI)
 	VEXTRACTI128 $0x01, Y11, 525680(SI)
-	VMOVDQA      (DI), Y0
+	VMOVDQA      512(DI), Y8
+	VMOVDQA      544(DI), Y9
+	VMOVDQA      576(DI), Y10
+	VMOVDQA      608(DI), Y11
+	VMOVDQA      X8, 525440(SI)
+	VEXTRACTI128 $0x01, Y8, 525568(SI)
+	VMOVDQA      X9, 525456(SI)
+	VEXTRACTI128 $0x01, Y9, 525584(SI)
+	VMOVDQA      X10, 525472(SI)
+	VEXTRACTI128 $0x01, Y10, 525600(SI)
+	VMOVDQA      X11, 525488(SI)
+	VEXTRACTI128 $0x01, Y11, 525616(SI)
+	VMOVDQA      512(DI), Y8
+	VMOVDQA      544(DI), Y9
+	VMOVDQA      576(DI), Y10
+	VMOVDQA      608(DI), Y11
 	VPXOR        128(DI), Y0, Y0
 	VMOVDQA      Y0, (DI)
-	VMOVDQA      32(DI), Y1
 	VPXOR        160(DI), Y1, Y1
 	VMOVDQA      Y1, 32(DI)
-	VMOVDQA      64(DI), Y2
 	VPXOR        192(DI), Y2, Y2
 	VMOVDQA      Y2, 64(DI)
-	VMOVDQA      96(DI), Y3
 	VPXOR        224(DI), Y3, Y3
 	VMOVDQA      Y3, 96(DI)
-	VMOVDQA      256(DI), Y4
 	VPXOR        384(DI), Y4, Y4
 	VMOVDQA      Y4, 256(DI)
-	VMOVDQA      288(DI), Y5
 	VPXOR        416(DI), Y5, Y5
 	VMOVDQA      Y5, 288(DI)
-	VMOVDQA      320(DI), Y6
 	VPXOR        448(DI), Y6, Y6
 	VMOVDQA      Y6, 320(DI)
-	VMOVDQA      352(DI), Y7
 	VPXOR        480(DI), Y7, Y7
 	VMOVDQA      Y7, 352(DI)
-	VMOVDQA      512(DI), Y8
 	VPXOR        640(DI), Y8, Y8
 	VMOVDQA      Y8, 512(DI)
-	VMOVDQA      544(DI), Y9
 	VPXOR        672(DI), Y9, Y9
 	VMOVDQA      Y9, 544(DI)
-	VMOVDQA      576(DI), Y10
 	VPXOR        704(DI), Y10, Y10
 	VMOVDQA      Y10, 576(DI)
-	VMOVDQA      608(DI), Y11
 	VPXOR        736(DI), Y11, Y11
 	VMOVDQA      Y11, 608(DI)
 	VPADDD       Y0, Y3, Y12
@@ -2196,33 +2623,15 @@ fill:
 	DECQ         CX
 	JNZ          fill
 
-	// X ^= V[X mod N]
-	SUBQ $0x00040000, SI
-	MOVQ $0x00000400, CX
-
-read:
+	// X = BlockMix(X ^ V[X mod N]). While some chains wait for V, the others are
+	// half a step away from it and work.
+	SUBQ        $0x00040000, SI
 	MOVL        128(DI), R8
 	ANDL        $0x000003ff, R8
 	IMUL3Q      $0x00000100, R8, R8
 	MOVL        144(DI), R9
 	ANDL        $0x000003ff, R9
 	IMUL3Q      $0x00000100, R9, R9
-	VMOVDQA     (SI)(R8*1), X0
-	VINSERTI128 $0x01, 128(SI)(R9*1), Y0, Y0
-	VMOVDQA     16(SI)(R8*1), X1
-	VINSERTI128 $0x01, 144(SI)(R9*1), Y1, Y1
-	VMOVDQA     32(SI)(R8*1), X2
-	VINSERTI128 $0x01, 160(SI)(R9*1), Y2, Y2
-	VMOVDQA     48(SI)(R8*1), X3
-	VINSERTI128 $0x01, 176(SI)(R9*1), Y3, Y3
-	VPXOR       (DI), Y0, Y0
-	VMOVDQA     Y0, (DI)
-	VPXOR       32(DI), Y1, Y1
-	VMOVDQA     Y1, 32(DI)
-	VPXOR       64(DI), Y2, Y2
-	VMOVDQA     Y2, 64(DI)
-	VPXOR       96(DI), Y3, Y3
-	VMOVDQA     Y3, 96(DI)
 	VMOVDQA     64(SI)(R8*1), X0
 	VINSERTI128 $0x01, 192(SI)(R9*1), Y0, Y0
 	VMOVDQA     80(SI)(R8*1), X1
@@ -2239,28 +2648,24 @@ read:
 	VMOVDQA     Y2, 192(DI)
 	VPXOR       224(DI), Y3, Y3
 	VMOVDQA     Y3, 224(DI)
+	VMOVDQA     (SI)(R8*1), X0
+	VINSERTI128 $0x01, 128(SI)(R9*1), Y0, Y0
+	VMOVDQA     16(SI)(R8*1), X1
+	VINSERTI128 $0x01, 144(SI)(R9*1), Y1, Y1
+	VMOVDQA     32(SI)(R8*1), X2
+	VINSERTI128 $0x01, 160(SI)(R9*1), Y2, Y2
+	VMOVDQA     48(SI)(R8*1), X3
+	VINSERTI128 $0x01, 176(SI)(R9*1), Y3, Y3
+	VPXOR       (DI), Y0, Y0
+	VPXOR       32(DI), Y1, Y1
+	VPXOR       64(DI), Y2, Y2
+	VPXOR       96(DI), Y3, Y3
 	MOVL        384(DI), R8
 	ANDL        $0x000003ff, R8
 	IMUL3Q      $0x00000100, R8, R8
 	MOVL        400(DI), R9
 	ANDL        $0x000003ff, R9
 	IMUL3Q      $0x00000100, R9, R9
-	VMOVDQA     262720(SI)(R8*1), X4
-	VINSERTI128 $0x01, 262848(SI)(R9*1), Y4, Y4
-	VMOVDQA     262736(SI)(R8*1), X5
-	VINSERTI128 $0x01, 262864(SI)(R9*1), Y5, Y5
-	VMOVDQA     262752(SI)(R8*1), X6
-	VINSERTI128 $0x01, 262880(SI)(R9*1), Y6, Y6
-	VMOVDQA     262768(SI)(R8*1), X7
-	VINSERTI128 $0x01, 262896(SI)(R9*1), Y7, Y7
-	VPXOR       256(DI), Y4, Y4
-	VMOVDQA     Y4, 256(DI)
-	VPXOR       288(DI), Y5, Y5
-	VMOVDQA     Y5, 288(DI)
-	VPXOR       320(DI), Y6, Y6
-	VMOVDQA     Y6, 320(DI)
-	VPXOR       352(DI), Y7, Y7
-	VMOVDQA     Y7, 352(DI)
 	VMOVDQA     262784(SI)(R8*1), X4
 	VINSERTI128 $0x01, 262912(SI)(R9*1), Y4, Y4
 	VMOVDQA     262800(SI)(R8*1), X5
@@ -2277,80 +2682,34 @@ read:
 	VMOVDQA     Y6, 448(DI)
 	VPXOR       480(DI), Y7, Y7
 	VMOVDQA     Y7, 480(DI)
-	MOVL        640(DI), R8
-	ANDL        $0x000003ff, R8
-	IMUL3Q      $0x00000100, R8, R8
-	MOVL        656(DI), R9
-	ANDL        $0x000003ff, R9
-	IMUL3Q      $0x00000100, R9, R9
-	VMOVDQA     525440(SI)(R8*1), X8
-	VINSERTI128 $0x01, 525568(SI)(R9*1), Y8, Y8
-	VMOVDQA     525456(SI)(R8*1), X9
-	VINSERTI128 $0x01, 525584(SI)(R9*1), Y9, Y9
-	VMOVDQA     525472(SI)(R8*1), X10
-	VINSERTI128 $0x01, 525600(SI)(R9*1), Y10, Y10
-	VMOVDQA     525488(SI)(R8*1), X11
-	VINSERTI128 $0x01, 525616(SI)(R9*1), Y11, Y11
-	VPXOR       512(DI), Y8, Y8
-	VMOVDQA     Y8, 512(DI)
-	VPXOR       544(DI), Y9, Y9
-	VMOVDQA     Y9, 544(DI)
-	VPXOR       576(DI), Y10, Y10
-	VMOVDQA     Y10, 576(DI)
-	VPXOR       608(DI), Y11, Y11
-	VMOVDQA     Y11, 608(DI)
-	VMOVDQA     525504(SI)(R8*1), X8
-	VINSERTI128 $0x01, 525632(SI)(R9*1), Y8, Y8
-	VMOVDQA     525520(SI)(R8*1), X9
-	VINSERTI128 $0x01, 525648(SI)(R9*1), Y9, Y9
-	VMOVDQA     525536(SI)(R8*1), X10
-	VINSERTI128 $0x01, 525664(SI)(R9*1), Y10, Y10
-	VMOVDQA     525552(SI)(R8*1), X11
-	VINSERTI128 $0x01, 525680(SI)(R9*1), Y11, Y11
-	VPXOR       640(DI), Y8, Y8
-	VMOVDQA     Y8, 640(DI)
-	VPXOR       672(DI), Y9, Y9
-	VMOVDQA     Y9, 672(DI)
-	VPXOR       704(DI), Y10, Y10
-	VMOVDQA     Y10, 704(DI)
-	VPXOR       736(DI), Y11, Y11
-	VMOVDQA     Y11, 736(DI)
-	VMOVDQA     (DI), Y0
+	VMOVDQA     262720(SI)(R8*1), X4
+	VINSERTI128 $0x01, 262848(SI)(R9*1), Y4, Y4
+	VMOVDQA     262736(SI)(R8*1), X5
+	VINSERTI128 $0x01, 262864(SI)(R9*1), Y5, Y5
+	VMOVDQA     262752(SI)(R8*1), X6
+	VINSERTI128 $0x01, 262880(SI)(R9*1), Y6, Y6
+	VMOVDQA     262768(SI)(R8*1), X7
+	VINSERTI128 $0x01, 262896(SI)(R9*1), Y7, Y7
+	VPXOR       256(DI), Y4, Y4
+	VPXOR       288(DI), Y5, Y5
+	VPXOR       320(DI), Y6, Y6
+	VPXOR       352(DI), Y7, Y7
 	VPXOR       128(DI), Y0, Y0
 	VMOVDQA     Y0, (DI)
-	VMOVDQA     32(DI), Y1
 	VPXOR       160(DI), Y1, Y1
 	VMOVDQA     Y1, 32(DI)
-	VMOVDQA     64(DI), Y2
 	VPXOR       192(DI), Y2, Y2
 	VMOVDQA     Y2, 64(DI)
-	VMOVDQA     96(DI), Y3
 	VPXOR       224(DI), Y3, Y3
 	VMOVDQA     Y3, 96(DI)
-	VMOVDQA     256(DI), Y4
 	VPXOR       384(DI), Y4, Y4
 	VMOVDQA     Y4, 256(DI)
-	VMOVDQA     288(DI), Y5
 	VPXOR       416(DI), Y5, Y5
 	VMOVDQA     Y5, 288(DI)
-	VMOVDQA     320(DI), Y6
 	VPXOR       448(DI), Y6, Y6
 	VMOVDQA     Y6, 320(DI)
-	VMOVDQA     352(DI), Y7
 	VPXOR       480(DI), Y7, Y7
 	VMOVDQA     Y7, 352(DI)
-	VMOVDQA     512(DI), Y8
-	VPXOR       640(DI), Y8, Y8
-	VMOVDQA     Y8, 512(DI)
-	VMOVDQA     544(DI), Y9
-	VPXOR       672(DI), Y9, Y9
-	VMOVDQA     Y9, 544(DI)
-	VMOVDQA     576(DI), Y10
-	VPXOR       704(DI), Y10, Y10
-	VMOVDQA     Y10, 576(DI)
-	VMOVDQA     608(DI), Y11
-	VPXOR       736(DI), Y11, Y11
-	VMOVDQA     Y11, 608(DI)
 	VPADDD      Y0, Y3, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -2361,11 +2720,6 @@ read:
 	VPSRLD      $0x19, Y14, Y14
 	VPXOR       Y15, Y5, Y5
 	VPXOR       Y14, Y5, Y5
-	VPADDD      Y8, Y11, Y12
-	VPSLLD      $0x07, Y12, Y13
-	VPSRLD      $0x19, Y12, Y12
-	VPXOR       Y13, Y9, Y9
-	VPXOR       Y12, Y9, Y9
 	VPADDD      Y1, Y0, Y12
 	VPSLLD      $0x09, Y12, Y13
 	VPSRLD      $0x17, Y12, Y12
@@ -2376,11 +2730,6 @@ read:
 	VPSRLD      $0x17, Y14, Y14
 	VPXOR       Y15, Y6, Y6
 	VPXOR       Y14, Y6, Y6
-	VPADDD      Y9, Y8, Y12
-	VPSLLD      $0x09, Y12, Y13
-	VPSRLD      $0x17, Y12, Y12
-	VPXOR       Y13, Y10, Y10
-	VPXOR       Y12, Y10, Y10
 	VPADDD      Y2, Y1, Y12
 	VPSLLD      $0x0d, Y12, Y13
 	VPSRLD      $0x13, Y12, Y12
@@ -2391,11 +2740,6 @@ read:
 	VPSRLD      $0x13, Y14, Y14
 	VPXOR       Y15, Y7, Y7
 	VPXOR       Y14, Y7, Y7
-	VPADDD      Y10, Y9, Y12
-	VPSLLD      $0x0d, Y12, Y13
-	VPSRLD      $0x13, Y12, Y12
-	VPXOR       Y13, Y11, Y11
-	VPXOR       Y12, Y11, Y11
 	VPADDD      Y3, Y2, Y12
 	VPSLLD      $0x12, Y12, Y13
 	VPSRLD      $0x0e, Y12, Y12
@@ -2406,20 +2750,12 @@ read:
 	VPSRLD      $0x0e, Y14, Y14
 	VPXOR       Y15, Y4, Y4
 	VPXOR       Y14, Y4, Y4
-	VPADDD      Y11, Y10, Y12
-	VPSLLD      $0x12, Y12, Y13
-	VPSRLD      $0x0e, Y12, Y12
-	VPXOR       Y13, Y8, Y8
-	VPXOR       Y12, Y8, Y8
 	VPSHUFD     $0x93, Y1, Y1
 	VPSHUFD     $0x4e, Y2, Y2
 	VPSHUFD     $0x39, Y3, Y3
 	VPSHUFD     $0x93, Y5, Y5
 	VPSHUFD     $0x4e, Y6, Y6
 	VPSHUFD     $0x39, Y7, Y7
-	VPSHUFD     $0x93, Y9, Y9
-	VPSHUFD     $0x4e, Y10, Y10
-	VPSHUFD     $0x39, Y11, Y11
 	VPADDD      Y0, Y1, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -2430,11 +2766,6 @@ read:
 	VPSRLD      $0x19, Y14, Y14
 	VPXOR       Y15, Y7, Y7
 	VPXOR       Y14, Y7, Y7
-	VPADDD      Y8, Y9, Y12
-	VPSLLD      $0x07, Y12, Y13
-	VPSRLD      $0x19, Y12, Y12
-	VPXOR       Y13, Y11, Y11
-	VPXOR       Y12, Y11, Y11
 	VPADDD      Y3, Y0, Y12
 	VPSLLD      $0x09, Y12, Y13
 	VPSRLD      $0x17, Y12, Y12
@@ -2445,11 +2776,6 @@ read:
 	VPSRLD      $0x17, Y14, Y14
 	VPXOR       Y15, Y6, Y6
 	VPXOR       Y14, Y6, Y6
-	VPADDD      Y11, Y8, Y12
-	VPSLLD      $0x09, Y12, Y13
-	VPSRLD      $0x17, Y12, Y12
-	VPXOR       Y13, Y10, Y10
-	VPXOR       Y12, Y10, Y10
 	VPADDD      Y2, Y3, Y12
 	VPSLLD      $0x0d, Y12, Y13
 	VPSRLD      $0x13, Y12, Y12
@@ -2460,11 +2786,6 @@ read:
 	VPSRLD      $0x13, Y14, Y14
 	VPXOR       Y15, Y5, Y5
 	VPXOR       Y14, Y5, Y5
-	VPADDD      Y10, Y11, Y12
-	VPSLLD      $0x0d, Y12, Y13
-	VPSRLD      $0x13, Y12, Y12
-	VPXOR       Y13, Y9, Y9
-	VPXOR       Y12, Y9, Y9
 	VPADDD      Y1, Y2, Y12
 	VPSLLD      $0x12, Y12, Y13
 	VPSRLD      $0x0e, Y12, Y12
@@ -2475,20 +2796,12 @@ read:
 	VPSRLD      $0x0e, Y14, Y14
 	VPXOR       Y15, Y4, Y4
 	VPXOR       Y14, Y4, Y4
-	VPADDD      Y9, Y10, Y12
-	VPSLLD      $0x12, Y12, Y13
-	VPSRLD      $0x0e, Y12, Y12
-	VPXOR       Y13, Y8, Y8
-	VPXOR       Y12, Y8, Y8
 	VPSHUFD     $0x93, Y3, Y3
 	VPSHUFD     $0x4e, Y2, Y2
 	VPSHUFD     $0x39, Y1, Y1
 	VPSHUFD     $0x93, Y7, Y7
 	VPSHUFD     $0x4e, Y6, Y6
 	VPSHUFD     $0x39, Y5, Y5
-	VPSHUFD     $0x93, Y11, Y11
-	VPSHUFD     $0x4e, Y10, Y10
-	VPSHUFD     $0x39, Y9, Y9
 	VPADDD      Y0, Y3, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -2499,11 +2812,6 @@ read:
 	VPSRLD      $0x19, Y14, Y14
 	VPXOR       Y15, Y5, Y5
 	VPXOR       Y14, Y5, Y5
-	VPADDD      Y8, Y11, Y12
-	VPSLLD      $0x07, Y12, Y13
-	VPSRLD      $0x19, Y12, Y12
-	VPXOR       Y13, Y9, Y9
-	VPXOR       Y12, Y9, Y9
 	VPADDD      Y1, Y0, Y12
 	VPSLLD      $0x09, Y12, Y13
 	VPSRLD      $0x17, Y12, Y12
@@ -2514,11 +2822,6 @@ read:
 	VPSRLD      $0x17, Y14, Y14
 	VPXOR       Y15, Y6, Y6
 	VPXOR       Y14, Y6, Y6
-	VPADDD      Y9, Y8, Y12
-	VPSLLD      $0x09, Y12, Y13
-	VPSRLD      $0x17, Y12, Y12
-	VPXOR       Y13, Y10, Y10
-	VPXOR       Y12, Y10, Y10
 	VPADDD      Y2, Y1, Y12
 	VPSLLD      $0x0d, Y12, Y13
 	VPSRLD      $0x13, Y12, Y12
@@ -2529,11 +2832,6 @@ read:
 	VPSRLD      $0x13, Y14, Y14
 	VPXOR       Y15, Y7, Y7
 	VPXOR       Y14, Y7, Y7
-	VPADDD      Y10, Y9, Y12
-	VPSLLD      $0x0d, Y12, Y13
-	VPSRLD      $0x13, Y12, Y12
-	VPXOR       Y13, Y11, Y11
-	VPXOR       Y12, Y11, Y11
 	VPADDD      Y3, Y2, Y12
 	VPSLLD      $0x12, Y12, Y13
 	VPSRLD      $0x0e, Y12, Y12
@@ -2544,20 +2842,12 @@ read:
 	VPSRLD      $0x0e, Y14, Y14
 	VPXOR       Y15, Y4, Y4
 	VPXOR       Y14, Y4, Y4
-	VPADDD      Y11, Y10, Y12
-	VPSLLD      $0x12, Y12, Y13
-	VPSRLD      $0x0e, Y12, Y12
-	VPXOR       Y13, Y8, Y8
-	VPXOR       Y12, Y8, Y8
 	VPSHUFD     $0x93, Y1, Y1
 	VPSHUFD     $0x4e, Y2, Y2
 	VPSHUFD     $0x39, Y3, Y3
 	VPSHUFD     $0x93, Y5, Y5
 	VPSHUFD     $0x4e, Y6, Y6
 	VPSHUFD     $0x39, Y7, Y7
-	VPSHUFD     $0x93, Y9, Y9
-	VPSHUFD     $0x4e, Y10, Y10
-	VPSHUFD     $0x39, Y11, Y11
 	VPADDD      Y0, Y1, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -2568,11 +2858,6 @@ read:
 	VPSRLD      $0x19, Y14, Y14
 	VPXOR       Y15, Y7, Y7
 	VPXOR       Y14, Y7, Y7
-	VPADDD      Y8, Y9, Y12
-	VPSLLD      $0x07, Y12, Y13
-	VPSRLD      $0x19, Y12, Y12
-	VPXOR       Y13, Y11, Y11
-	VPXOR       Y12, Y11, Y11
 	VPADDD      Y3, Y0, Y12
 	VPSLLD      $0x09, Y12, Y13
 	VPSRLD      $0x17, Y12, Y12
@@ -2583,11 +2868,6 @@ read:
 	VPSRLD      $0x17, Y14, Y14
 	VPXOR       Y15, Y6, Y6
 	VPXOR       Y14, Y6, Y6
-	VPADDD      Y11, Y8, Y12
-	VPSLLD      $0x09, Y12, Y13
-	VPSRLD      $0x17, Y12, Y12
-	VPXOR       Y13, Y10, Y10
-	VPXOR       Y12, Y10, Y10
 	VPADDD      Y2, Y3, Y12
 	VPSLLD      $0x0d, Y12, Y13
 	VPSRLD      $0x13, Y12, Y12
@@ -2598,11 +2878,6 @@ read:
 	VPSRLD      $0x13, Y14, Y14
 	VPXOR       Y15, Y5, Y5
 	VPXOR       Y14, Y5, Y5
-	VPADDD      Y10, Y11, Y12
-	VPSLLD      $0x0d, Y12, Y13
-	VPSRLD      $0x13, Y12, Y12
-	VPXOR       Y13, Y9, Y9
-	VPXOR       Y12, Y9, Y9
 	VPADDD      Y1, Y2, Y12
 	VPSLLD      $0x12, Y12, Y13
 	VPSRLD      $0x0e, Y12, Y12
@@ -2613,20 +2888,12 @@ read:
 	VPSRLD      $0x0e, Y14, Y14
 	VPXOR       Y15, Y4, Y4
 	VPXOR       Y14, Y4, Y4
-	VPADDD      Y9, Y10, Y12
-	VPSLLD      $0x12, Y12, Y13
-	VPSRLD      $0x0e, Y12, Y12
-	VPXOR       Y13, Y8, Y8
-	VPXOR       Y12, Y8, Y8
 	VPSHUFD     $0x93, Y3, Y3
 	VPSHUFD     $0x4e, Y2, Y2
 	VPSHUFD     $0x39, Y1, Y1
 	VPSHUFD     $0x93, Y7, Y7
 	VPSHUFD     $0x4e, Y6, Y6
 	VPSHUFD     $0x39, Y5, Y5
-	VPSHUFD     $0x93, Y11, Y11
-	VPSHUFD     $0x4e, Y10, Y10
-	VPSHUFD     $0x39, Y9, Y9
 	VPADDD      Y0, Y3, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -2637,11 +2904,6 @@ read:
 	VPSRLD      $0x19, Y14, Y14
 	VPXOR       Y15, Y5, Y5
 	VPXOR       Y14, Y5, Y5
-	VPADDD      Y8, Y11, Y12
-	VPSLLD      $0x07, Y12, Y13
-	VPSRLD      $0x19, Y12, Y12
-	VPXOR       Y13, Y9, Y9
-	VPXOR       Y12, Y9, Y9
 	VPADDD      Y1, Y0, Y12
 	VPSLLD      $0x09, Y12, Y13
 	VPSRLD      $0x17, Y12, Y12
@@ -2652,11 +2914,6 @@ read:
 	VPSRLD      $0x17, Y14, Y14
 	VPXOR       Y15, Y6, Y6
 	VPXOR       Y14, Y6, Y6
-	VPADDD      Y9, Y8, Y12
-	VPSLLD      $0x09, Y12, Y13
-	VPSRLD      $0x17, Y12, Y12
-	VPXOR       Y13, Y10, Y10
-	VPXOR       Y12, Y10, Y10
 	VPADDD      Y2, Y1, Y12
 	VPSLLD      $0x0d, Y12, Y13
 	VPSRLD      $0x13, Y12, Y12
@@ -2667,11 +2924,6 @@ read:
 	VPSRLD      $0x13, Y14, Y14
 	VPXOR       Y15, Y7, Y7
 	VPXOR       Y14, Y7, Y7
-	VPADDD      Y10, Y9, Y12
-	VPSLLD      $0x0d, Y12, Y13
-	VPSRLD      $0x13, Y12, Y12
-	VPXOR       Y13, Y11, Y11
-	VPXOR       Y12, Y11, Y11
 	VPADDD      Y3, Y2, Y12
 	VPSLLD      $0x12, Y12, Y13
 	VPSRLD      $0x0e, Y12, Y12
@@ -2682,20 +2934,12 @@ read:
 	VPSRLD      $0x0e, Y14, Y14
 	VPXOR       Y15, Y4, Y4
 	VPXOR       Y14, Y4, Y4
-	VPADDD      Y11, Y10, Y12
-	VPSLLD      $0x12, Y12, Y13
-	VPSRLD      $0x0e, Y12, Y12
-	VPXOR       Y13, Y8, Y8
-	VPXOR       Y12, Y8, Y8
 	VPSHUFD     $0x93, Y1, Y1
 	VPSHUFD     $0x4e, Y2, Y2
 	VPSHUFD     $0x39, Y3, Y3
 	VPSHUFD     $0x93, Y5, Y5
 	VPSHUFD     $0x4e, Y6, Y6
 	VPSHUFD     $0x39, Y7, Y7
-	VPSHUFD     $0x93, Y9, Y9
-	VPSHUFD     $0x4e, Y10, Y10
-	VPSHUFD     $0x39, Y11, Y11
 	VPADDD      Y0, Y1, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -2706,11 +2950,6 @@ read:
 	VPSRLD      $0x19, Y14, Y14
 	VPXOR       Y15, Y7, Y7
 	VPXOR       Y14, Y7, Y7
-	VPADDD      Y8, Y9, Y12
-	VPSLLD      $0x07, Y12, Y13
-	VPSRLD      $0x19, Y12, Y12
-	VPXOR       Y13, Y11, Y11
-	VPXOR       Y12, Y11, Y11
 	VPADDD      Y3, Y0, Y12
 	VPSLLD      $0x09, Y12, Y13
 	VPSRLD      $0x17, Y12, Y12
@@ -2721,11 +2960,6 @@ read:
 	VPSRLD      $0x17, Y14, Y14
 	VPXOR       Y15, Y6, Y6
 	VPXOR       Y14, Y6, Y6
-	VPADDD      Y11, Y8, Y12
-	VPSLLD      $0x09, Y12, Y13
-	VPSRLD      $0x17, Y12, Y12
-	VPXOR       Y13, Y10, Y10
-	VPXOR       Y12, Y10, Y10
 	VPADDD      Y2, Y3, Y12
 	VPSLLD      $0x0d, Y12, Y13
 	VPSRLD      $0x13, Y12, Y12
@@ -2736,11 +2970,6 @@ read:
 	VPSRLD      $0x13, Y14, Y14
 	VPXOR       Y15, Y5, Y5
 	VPXOR       Y14, Y5, Y5
-	VPADDD      Y10, Y11, Y12
-	VPSLLD      $0x0d, Y12, Y13
-	VPSRLD      $0x13, Y12, Y12
-	VPXOR       Y13, Y9, Y9
-	VPXOR       Y12, Y9, Y9
 	VPADDD      Y1, Y2, Y12
 	VPSLLD      $0x12, Y12, Y13
 	VPSRLD      $0x0e, Y12, Y12
@@ -2751,20 +2980,12 @@ read:
 	VPSRLD      $0x0e, Y14, Y14
 	VPXOR       Y15, Y4, Y4
 	VPXOR       Y14, Y4, Y4
-	VPADDD      Y9, Y10, Y12
-	VPSLLD      $0x12, Y12, Y13
-	VPSRLD      $0x0e, Y12, Y12
-	VPXOR       Y13, Y8, Y8
-	VPXOR       Y12, Y8, Y8
 	VPSHUFD     $0x93, Y3, Y3
 	VPSHUFD     $0x4e, Y2, Y2
 	VPSHUFD     $0x39, Y1, Y1
 	VPSHUFD     $0x93, Y7, Y7
 	VPSHUFD     $0x4e, Y6, Y6
 	VPSHUFD     $0x39, Y5, Y5
-	VPSHUFD     $0x93, Y11, Y11
-	VPSHUFD     $0x4e, Y10, Y10
-	VPSHUFD     $0x39, Y9, Y9
 	VPADDD      Y0, Y3, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -2775,11 +2996,6 @@ read:
 	VPSRLD      $0x19, Y14, Y14
 	VPXOR       Y15, Y5, Y5
 	VPXOR       Y14, Y5, Y5
-	VPADDD      Y8, Y11, Y12
-	VPSLLD      $0x07, Y12, Y13
-	VPSRLD      $0x19, Y12, Y12
-	VPXOR       Y13, Y9, Y9
-	VPXOR       Y12, Y9, Y9
 	VPADDD      Y1, Y0, Y12
 	VPSLLD      $0x09, Y12, Y13
 	VPSRLD      $0x17, Y12, Y12
@@ -2790,11 +3006,6 @@ read:
 	VPSRLD      $0x17, Y14, Y14
 	VPXOR       Y15, Y6, Y6
 	VPXOR       Y14, Y6, Y6
-	VPADDD      Y9, Y8, Y12
-	VPSLLD      $0x09, Y12, Y13
-	VPSRLD      $0x17, Y12, Y12
-	VPXOR       Y13, Y10, Y10
-	VPXOR       Y12, Y10, Y10
 	VPADDD      Y2, Y1, Y12
 	VPSLLD      $0x0d, Y12, Y13
 	VPSRLD      $0x13, Y12, Y12
@@ -2805,11 +3016,6 @@ read:
 	VPSRLD      $0x13, Y14, Y14
 	VPXOR       Y15, Y7, Y7
 	VPXOR       Y14, Y7, Y7
-	VPADDD      Y10, Y9, Y12
-	VPSLLD      $0x0d, Y12, Y13
-	VPSRLD      $0x13, Y12, Y12
-	VPXOR       Y13, Y11, Y11
-	VPXOR       Y12, Y11, Y11
 	VPADDD      Y3, Y2, Y12
 	VPSLLD      $0x12, Y12, Y13
 	VPSRLD      $0x0e, Y12, Y12
@@ -2820,20 +3026,12 @@ read:
 	VPSRLD      $0x0e, Y14, Y14
 	VPXOR       Y15, Y4, Y4
 	VPXOR       Y14, Y4, Y4
-	VPADDD      Y11, Y10, Y12
-	VPSLLD      $0x12, Y12, Y13
-	VPSRLD      $0x0e, Y12, Y12
-	VPXOR       Y13, Y8, Y8
-	VPXOR       Y12, Y8, Y8
 	VPSHUFD     $0x93, Y1, Y1
 	VPSHUFD     $0x4e, Y2, Y2
 	VPSHUFD     $0x39, Y3, Y3
 	VPSHUFD     $0x93, Y5, Y5
 	VPSHUFD     $0x4e, Y6, Y6
 	VPSHUFD     $0x39, Y7, Y7
-	VPSHUFD     $0x93, Y9, Y9
-	VPSHUFD     $0x4e, Y10, Y10
-	VPSHUFD     $0x39, Y11, Y11
 	VPADDD      Y0, Y1, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -2844,11 +3042,6 @@ read:
 	VPSRLD      $0x19, Y14, Y14
 	VPXOR       Y15, Y7, Y7
 	VPXOR       Y14, Y7, Y7
-	VPADDD      Y8, Y9, Y12
-	VPSLLD      $0x07, Y12, Y13
-	VPSRLD      $0x19, Y12, Y12
-	VPXOR       Y13, Y11, Y11
-	VPXOR       Y12, Y11, Y11
 	VPADDD      Y3, Y0, Y12
 	VPSLLD      $0x09, Y12, Y13
 	VPSRLD      $0x17, Y12, Y12
@@ -2859,11 +3052,6 @@ read:
 	VPSRLD      $0x17, Y14, Y14
 	VPXOR       Y15, Y6, Y6
 	VPXOR       Y14, Y6, Y6
-	VPADDD      Y11, Y8, Y12
-	VPSLLD      $0x09, Y12, Y13
-	VPSRLD      $0x17, Y12, Y12
-	VPXOR       Y13, Y10, Y10
-	VPXOR       Y12, Y10, Y10
 	VPADDD      Y2, Y3, Y12
 	VPSLLD      $0x0d, Y12, Y13
 	VPSRLD      $0x13, Y12, Y12
@@ -2874,11 +3062,6 @@ read:
 	VPSRLD      $0x13, Y14, Y14
 	VPXOR       Y15, Y5, Y5
 	VPXOR       Y14, Y5, Y5
-	VPADDD      Y10, Y11, Y12
-	VPSLLD      $0x0d, Y12, Y13
-	VPSRLD      $0x13, Y12, Y12
-	VPXOR       Y13, Y9, Y9
-	VPXOR       Y12, Y9, Y9
 	VPADDD      Y1, Y2, Y12
 	VPSLLD      $0x12, Y12, Y13
 	VPSRLD      $0x0e, Y12, Y12
@@ -2889,20 +3072,12 @@ read:
 	VPSRLD      $0x0e, Y14, Y14
 	VPXOR       Y15, Y4, Y4
 	VPXOR       Y14, Y4, Y4
-	VPADDD      Y9, Y10, Y12
-	VPSLLD      $0x12, Y12, Y13
-	VPSRLD      $0x0e, Y12, Y12
-	VPXOR       Y13, Y8, Y8
-	VPXOR       Y12, Y8, Y8
 	VPSHUFD     $0x93, Y3, Y3
 	VPSHUFD     $0x4e, Y2, Y2
 	VPSHUFD     $0x39, Y1, Y1
 	VPSHUFD     $0x93, Y7, Y7
 	VPSHUFD     $0x4e, Y6, Y6
 	VPSHUFD     $0x39, Y5, Y5
-	VPSHUFD     $0x93, Y11, Y11
-	VPSHUFD     $0x4e, Y10, Y10
-	VPSHUFD     $0x39, Y9, Y9
 	VPADDD      (DI), Y0, Y0
 	VMOVDQA     Y0, (DI)
 	VPADDD      32(DI), Y1, Y1
@@ -2919,14 +3094,43 @@ read:
 	VMOVDQA     Y6, 320(DI)
 	VPADDD      352(DI), Y7, Y7
 	VMOVDQA     Y7, 352(DI)
-	VPADDD      512(DI), Y8, Y8
-	VMOVDQA     Y8, 512(DI)
-	VPADDD      544(DI), Y9, Y9
-	VMOVDQA     Y9, 544(DI)
-	VPADDD      576(DI), Y10, Y10
-	VMOVDQA     Y10, 576(DI)
-	VPADDD      608(DI), Y11, Y11
-	VMOVDQA     Y11, 608(DI)
+	MOVQ        $0x000003ff, CX
+
+read:
+	MOVL        640(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        656(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     525504(SI)(R8*1), X8
+	VINSERTI128 $0x01, 525632(SI)(R9*1), Y8, Y8
+	VMOVDQA     525520(SI)(R8*1), X9
+	VINSERTI128 $0x01, 525648(SI)(R9*1), Y9, Y9
+	VMOVDQA     525536(SI)(R8*1), X10
+	VINSERTI128 $0x01, 525664(SI)(R9*1), Y10, Y10
+	VMOVDQA     525552(SI)(R8*1), X11
+	VINSERTI128 $0x01, 525680(SI)(R9*1), Y11, Y11
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VMOVDQA     525440(SI)(R8*1), X8
+	VINSERTI128 $0x01, 525568(SI)(R9*1), Y8, Y8
+	VMOVDQA     525456(SI)(R8*1), X9
+	VINSERTI128 $0x01, 525584(SI)(R9*1), Y9, Y9
+	VMOVDQA     525472(SI)(R8*1), X10
+	VINSERTI128 $0x01, 525600(SI)(R9*1), Y10, Y10
+	VMOVDQA     525488(SI)(R8*1), X11
+	VINSERTI128 $0x01, 525616(SI)(R9*1), Y11, Y11
+	VPXOR       512(DI), Y8, Y8
+	VPXOR       544(DI), Y9, Y9
+	VPXOR       576(DI), Y10, Y10
+	VPXOR       608(DI), Y11, Y11
 	VPXOR       128(DI), Y0, Y0
 	VMOVDQA     Y0, 128(DI)
 	VPXOR       160(DI), Y1, Y1
@@ -2944,13 +3148,13 @@ read:
 	VPXOR       480(DI), Y7, Y7
 	VMOVDQA     Y7, 480(DI)
 	VPXOR       640(DI), Y8, Y8
-	VMOVDQA     Y8, 640(DI)
+	VMOVDQA     Y8, 512(DI)
 	VPXOR       672(DI), Y9, Y9
-	VMOVDQA     Y9, 672(DI)
+	VMOVDQA     Y9, 544(DI)
 	VPXOR       704(DI), Y10, Y10
-	VMOVDQA     Y10, 704(DI)
+	VMOVDQA     Y10, 576(DI)
 	VPXOR       736(DI), Y11, Y11
-	VMOVDQA     Y11, 736(DI)
+	VMOVDQA     Y11, 608(DI)
 	VPADDD      Y0, Y3, Y12
 	VPSLLD      $0x07, Y12, Y13
 	VPSRLD      $0x19, Y12, Y12
@@ -3519,6 +3723,674 @@ read:
 	VMOVDQA     Y6, 448(DI)
 	VPADDD      480(DI), Y7, Y7
 	VMOVDQA     Y7, 480(DI)
+	VPADDD      512(DI), Y8, Y8
+	VMOVDQA     Y8, 512(DI)
+	VPADDD      544(DI), Y9, Y9
+	VMOVDQA     Y9, 544(DI)
+	VPADDD      576(DI), Y10, Y10
+	VMOVDQA     Y10, 576(DI)
+	VPADDD      608(DI), Y11, Y11
+	VMOVDQA     Y11, 608(DI)
+	MOVL        128(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        144(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     64(SI)(R8*1), X0
+	VINSERTI128 $0x01, 192(SI)(R9*1), Y0, Y0
+	VMOVDQA     80(SI)(R8*1), X1
+	VINSERTI128 $0x01, 208(SI)(R9*1), Y1, Y1
+	VMOVDQA     96(SI)(R8*1), X2
+	VINSERTI128 $0x01, 224(SI)(R9*1), Y2, Y2
+	VMOVDQA     112(SI)(R8*1), X3
+	VINSERTI128 $0x01, 240(SI)(R9*1), Y3, Y3
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VMOVDQA     (SI)(R8*1), X0
+	VINSERTI128 $0x01, 128(SI)(R9*1), Y0, Y0
+	VMOVDQA     16(SI)(R8*1), X1
+	VINSERTI128 $0x01, 144(SI)(R9*1), Y1, Y1
+	VMOVDQA     32(SI)(R8*1), X2
+	VINSERTI128 $0x01, 160(SI)(R9*1), Y2, Y2
+	VMOVDQA     48(SI)(R8*1), X3
+	VINSERTI128 $0x01, 176(SI)(R9*1), Y3, Y3
+	VPXOR       (DI), Y0, Y0
+	VPXOR       32(DI), Y1, Y1
+	VPXOR       64(DI), Y2, Y2
+	VPXOR       96(DI), Y3, Y3
+	MOVL        384(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        400(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     262784(SI)(R8*1), X4
+	VINSERTI128 $0x01, 262912(SI)(R9*1), Y4, Y4
+	VMOVDQA     262800(SI)(R8*1), X5
+	VINSERTI128 $0x01, 262928(SI)(R9*1), Y5, Y5
+	VMOVDQA     262816(SI)(R8*1), X6
+	VINSERTI128 $0x01, 262944(SI)(R9*1), Y6, Y6
+	VMOVDQA     262832(SI)(R8*1), X7
+	VINSERTI128 $0x01, 262960(SI)(R9*1), Y7, Y7
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VMOVDQA     262720(SI)(R8*1), X4
+	VINSERTI128 $0x01, 262848(SI)(R9*1), Y4, Y4
+	VMOVDQA     262736(SI)(R8*1), X5
+	VINSERTI128 $0x01, 262864(SI)(R9*1), Y5, Y5
+	VMOVDQA     262752(SI)(R8*1), X6
+	VINSERTI128 $0x01, 262880(SI)(R9*1), Y6, Y6
+	VMOVDQA     262768(SI)(R8*1), X7
+	VINSERTI128 $0x01, 262896(SI)(R9*1), Y7, Y7
+	VPXOR       256(DI), Y4, Y4
+	VPXOR       288(DI), Y5, Y5
+	VPXOR       320(DI), Y6, Y6
+	VPXOR       352(DI), Y7, Y7
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, (DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 32(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 64(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 96(DI)
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 256(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 288(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 320(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 352(DI)
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      (DI), Y0, Y0
+	VMOVDQA     Y0, (DI)
+	VPADDD      32(DI), Y1, Y1
+	VMOVDQA     Y1, 32(DI)
+	VPADDD      64(DI), Y2, Y2
+	VMOVDQA     Y2, 64(DI)
+	VPADDD      96(DI), Y3, Y3
+	VMOVDQA     Y3, 96(DI)
+	VPADDD      256(DI), Y4, Y4
+	VMOVDQA     Y4, 256(DI)
+	VPADDD      288(DI), Y5, Y5
+	VMOVDQA     Y5, 288(DI)
+	VPADDD      320(DI), Y6, Y6
+	VMOVDQA     Y6, 320(DI)
+	VPADDD      352(DI), Y7, Y7
+	VMOVDQA     Y7, 352(DI)
 	VPADDD      640(DI), Y8, Y8
 	VMOVDQA     Y8, 640(DI)
 	VPADDD      672(DI), Y9, Y9
@@ -3529,5 +4401,839 @@ read:
 	VMOVDQA     Y11, 736(DI)
 	DECQ        CX
 	JNZ         read
+	MOVL        640(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        656(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     525504(SI)(R8*1), X8
+	VINSERTI128 $0x01, 525632(SI)(R9*1), Y8, Y8
+	VMOVDQA     525520(SI)(R8*1), X9
+	VINSERTI128 $0x01, 525648(SI)(R9*1), Y9, Y9
+	VMOVDQA     525536(SI)(R8*1), X10
+	VINSERTI128 $0x01, 525664(SI)(R9*1), Y10, Y10
+	VMOVDQA     525552(SI)(R8*1), X11
+	VINSERTI128 $0x01, 525680(SI)(R9*1), Y11, Y11
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VMOVDQA     525440(SI)(R8*1), X8
+	VINSERTI128 $0x01, 525568(SI)(R9*1), Y8, Y8
+	VMOVDQA     525456(SI)(R8*1), X9
+	VINSERTI128 $0x01, 525584(SI)(R9*1), Y9, Y9
+	VMOVDQA     525472(SI)(R8*1), X10
+	VINSERTI128 $0x01, 525600(SI)(R9*1), Y10, Y10
+	VMOVDQA     525488(SI)(R8*1), X11
+	VINSERTI128 $0x01, 525616(SI)(R9*1), Y11, Y11
+	VPXOR       512(DI), Y8, Y8
+	VPXOR       544(DI), Y9, Y9
+	VPXOR       576(DI), Y10, Y10
+	VPXOR       608(DI), Y11, Y11
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 512(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 544(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 576(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 608(DI)
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPADDD      160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPADDD      192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPADDD      224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VPADDD      384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPADDD      416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPADDD      448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPADDD      480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VPADDD      512(DI), Y8, Y8
+	VMOVDQA     Y8, 512(DI)
+	VPADDD      544(DI), Y9, Y9
+	VMOVDQA     Y9, 544(DI)
+	VPADDD      576(DI), Y10, Y10
+	VMOVDQA     Y10, 576(DI)
+	VPADDD      608(DI), Y11, Y11
+	VMOVDQA     Y11, 608(DI)
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y8, Y11, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y9, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y8, Y9, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y11, Y8, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y10, Y10
+	VPXOR       Y12, Y10, Y10
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y9, Y10, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y8, Y8
+	VPXOR       Y12, Y8, Y8
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPADDD      672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPADDD      704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPADDD      736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
 	VZEROUPPER
 	RET

@@ -70,8 +70,8 @@ func (j *job) forSHANI() (out [37]uint32) {
 }
 
 // forLanes lays the job out for the searches with a word in a register: the
-// two states, W+K of rounds 16 and 17, the constant parts of the words from 18,
-// and the target's highest word.
+// two states, W+K of rounds 16 and 17, the constant parts of the words 18..31,
+// the target's highest word, and words 16 and 17.
 func (j *job) forLanes() (out [35]uint32) {
 	copy(out[0:], j.state3[:])
 	copy(out[8:], j.mid[:])
@@ -86,10 +86,9 @@ func (j *job) forLanes() (out [35]uint32) {
 		24 - 18: j.w17,
 		30 - 18: sigma0(j.w[15]),
 		31 - 18: sigma0(j.w16) + j.w[15],
-		32 - 18: sigma0(j.w17) + j.w16,
-		33 - 18: j.w17,
 	})
-	out[34] = j.high
+	out[32] = j.high
+	out[33], out[34] = j.w16, j.w17
 	return out
 }
 
