@@ -188,28 +188,6 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// D9: a worker that comes back begins where it was, and another does not.
-func TestDifficultyIsRemembered(t *testing.T) {
-	s, _ := serve(t)
-	c := stratumtest.Dial(t, s.Addr)
-	subscribe(c, "")
-	authorize(c, "testa.rig", "d=0.000000003", authorized)
-	firstJob(c)
-	accepted(c, c.Find(&c.Rig.Job))
-	ended(t, s, c)
-	f := func(user, want string) {
-		t.Helper()
-		c := stratumtest.Dial(t, s.Addr)
-		c.Open(user)
-		if c.Rig.Difficulty != want {
-			t.Errorf("%s: %s, want %s", user, c.Rig.Difficulty, want)
-		}
-	}
-	f("testa.rig", "0.000000003")
-	f("testa.rig2", "0.000000002")
-	f("testb.rig", "0.000000002")
-}
-
 // Which bits may be rolled is the listener's to say, and may change: who negotiated is told, gets a job, and
 // older jobs take what they took.
 func TestVersionMasks(t *testing.T) {

@@ -20,6 +20,7 @@ const Epoch = 0x0123456789abcdef
 type Pool struct {
 	engine *pool.Engine
 	chain  *chain
+	bits   uint32
 
 	mu       sync.Mutex // guards all below
 	changed  chan struct{}
@@ -32,23 +33,44 @@ type Pool struct {
 	sessions int
 	limit    int // sessions that may be open, 0: no limit
 	ended    *pool.Session
+	blocks   int
+}
+
+// PoolOptions configure a Pool.
+type PoolOptions struct {
+	Scheme pool.SchemeID
+	Epoch  uint64 // of its journal; default Epoch
+	Bits   uint32 // the network's; default difficulty 1
 }
 
 // NewPool returns a pool of the given scheme with a first job if ready is set.
 func NewPool(scheme pool.SchemeID, ready bool) *Pool {
+	p := NewPoolOf(PoolOptions{Scheme: scheme})
+	if ready {
+		p.NextBlock()
+	}
+	return p
+}
+
+// NewPoolOf returns a pool without a job.
+func NewPoolOf(o PoolOptions) *Pool {
+	if o.Epoch == 0 {
+		o.Epoch = Epoch
+	}
+	if o.Bits == 0 {
+		o.Bits = 0x1d00ffff
+	}
 	c := newChain()
 	e, err := pool.NewEngine(pool.EngineConfig{
-		PoolID: "test", Chain: c, Scheme: scheme, Tag: "/test/", Epoch: Epoch,
+		PoolID: "test", Chain: c, Scheme: o.Scheme, Tag: "/test/", Epoch: o.Epoch,
 		RewardScript: make([]byte, 22), FeePPM: 10_000,
 	})
 	if err != nil {
 		panic("stratumtest: " + err.Error())
 	}
-	p := &Pool{engine: e, chain: c, changed: make(chan struct{}), rejects: map[pool.Reject]int{}, height: 100}
-	if ready {
-		p.NextBlock()
+	return &Pool{
+		engine: e, chain: c, bits: o.Bits, changed: make(chan struct{}), rejects: map[pool.Reject]int{}, height: 100,
 	}
-	return p
 }
 
 // NextBlock makes a job on a new tip.
@@ -69,7 +91,7 @@ func (p *Pool) template(blocks int64) *pool.Job {
 		txs[i].ID = sha256.Sum256([]byte{byte(p.height), byte(p.time), byte(i)})
 	}
 	j, err := p.engine.SetTemplate(&pool.Template{
-		Node: "test", Height: p.height, PrevHash: prev, Version: 0x20000000, Bits: 0x1d00ffff,
+		Node: "test", Height: p.height, PrevHash: prev, Version: 0x20000000, Bits: p.bits,
 		CurTime: p.time, MinTime: uint32(now.Unix()) - 3600, CoinbaseValue: 5_000_000_000, Txs: txs,
 	}, now)
 	if err != nil {
@@ -114,6 +136,13 @@ func (p *Pool) Shares() []pool.Share {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]pool.Share(nil), p.shares...)
+}
+
+// Blocks is how many blocks would have gone to the nodes.
+func (p *Pool) Blocks() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.blocks
 }
 
 // Rejects counts refusals, the pool's and those it was told of.
@@ -190,6 +219,9 @@ func (p *Pool) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (poo
 	v := p.engine.Submit(s, sub, now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if v.Candidate != nil {
+		p.blocks++
+	}
 	if v.Reject != pool.Accepted {
 		p.rejects[v.Reject]++
 		return v, nil
