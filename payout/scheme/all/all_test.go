@@ -27,7 +27,7 @@ func TestListIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range dirs {
-		if d.IsDir() && d.Name() != "all" && !listed[d.Name()] {
+		if d.IsDir() && d.Name() != "all" && d.Name() != "testdata" && !listed[d.Name()] {
 			t.Errorf("folder %s is not in the list", d.Name())
 		}
 	}
