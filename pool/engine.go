@@ -45,6 +45,7 @@ type Engine struct {
 	cfg     EngineConfig
 	params  *Params
 	maxSolo int
+	hashing *hashing
 
 	extranonce1 atomic.Uint64 // last one given
 	now         atomic.Pointer[generation]
@@ -58,9 +59,10 @@ type Engine struct {
 
 // generation is the work made from one template.
 type generation struct {
-	base *Job     // SOLO work for a payee shares all of it but the coinbase and the id
-	solo sync.Map // AccountID -> *Job
-	ids  []uint64 // guarded by Engine.mu: jobs of this generation
+	tip  time.Time // static: when its tip was first seen
+	base *Job      // SOLO work for a payee shares all of it but the coinbase and the id
+	solo sync.Map  // AccountID -> *Job
+	ids  []uint64  // guarded by Engine.mu: jobs of this generation
 }
 
 const (
@@ -84,7 +86,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	if cfg.VersionMask == 0 {
 		cfg.VersionMask = MaskBIP320
 	}
-	e := &Engine{cfg: cfg, params: cfg.Chain.Params(), maxSolo: maxSolo}
+	e := &Engine{cfg: cfg, params: cfg.Chain.Params(), maxSolo: maxSolo, hashing: newHashing(cfg.Chain.PowHash)}
 	worst := &Template{Height: 1<<31 - 1, CoinbaseValue: 1, WitnessCommitment: make([]byte, 38)}
 	spec := e.spec([]Output{{Script: cfg.RewardScript, Value: 1}})
 	spec.Aux = make([]byte, MaxAuxSize)
@@ -146,7 +148,10 @@ func (e *Engine) SetTemplate(t *Template, now time.Time) (*Job, error) {
 	defer e.mu.Unlock()
 	prev := e.now.Load()
 	j.Clean = prev == nil || prev.base.Template.PrevHash != t.PrevHash
-	g := &generation{base: j}
+	g := &generation{tip: now, base: j}
+	if !j.Clean {
+		g.tip = prev.tip
+	}
 	e.register(g, j)
 	e.generations = append(e.generations, g)
 	e.now.Store(g)
@@ -315,7 +320,9 @@ func (e *Engine) soloJob(g *generation, w *Worker) (*Job, error) {
 }
 
 // Submit judges a submission. The order is: what was issued, fields, hash; then block target, share
-// target, duplicate. A share's difficulty is the one issued with its job, whatever came later.
+// target, duplicate. A share's difficulty is the one issued with its job, whatever came later. Where the
+// proof of work is dear, duplicates and shares of a tip long replaced are not hashed, and the caller may
+// wait for its turn to be.
 func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 	if sub.Worker < 0 || sub.Worker >= len(s.Workers) {
 		return Verdict{Reject: RejectUnauthorized}
@@ -348,19 +355,31 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 	id := e.cfg.Chain.BlockID(&header)
 	key := [16]byte(id[:16])
 	_, seen := s.Seen[key]
+	tip := e.now.Load()
+	stale := tip.base.Template.PrevHash != t.PrevHash
 	pow := id
 	if e.params.SeparatePow {
-		if seen {
+		switch {
+		case seen:
 			return Verdict{Reject: RejectDuplicate}
+		case stale && now.Sub(tip.tip) > staleGrace:
+			return Verdict{Reject: RejectStale}
 		}
-		pow = e.cfg.Chain.PowHash(&header)
+		var busy bool
+		if pow, busy = e.hashing.hash(&header, s.Misses >= maxMisses); busy {
+			return Verdict{Reject: RejectBusy}
+		}
 	}
 
 	v := Verdict{Hash: pow}
 	block := j.NetworkTarget.Meets(&pow)
-	stale := e.now.Load().base.Template.PrevHash != t.PrevHash
 	full := is.Target.Meets(&pow)
 	newest := &s.Issued[len(s.Issued)-1]
+	if full || block {
+		s.Misses = 0
+	} else {
+		s.Misses++
+	}
 	switch {
 	case seen:
 		v.Reject = RejectDuplicate

@@ -17,6 +17,7 @@ const (
 	RejectUnauthorized         // worker not authorized on this session
 	RejectNotSubscribed        // submit before subscribe
 	RejectInternal             // the share could not be made durable; not counted
+	RejectBusy                 // not looked at: too many hashes for sessions that only miss their target
 	numRejects
 )
 
@@ -36,6 +37,7 @@ var rejects = [numRejects]struct {
 	RejectUnauthorized:  {24, "unauthorized", "Unauthorized worker"},
 	RejectNotSubscribed: {25, "not-subscribed", "Not subscribed"},
 	RejectInternal:      {20, "internal", "Share not recorded, please keep mining"},
+	RejectBusy:          {20, "busy", "Share not checked: too many shares miss their target"},
 }
 
 // Code is the stratum V1 error code 20..25.

@@ -20,6 +20,7 @@ type Session struct {
 	Wanted      Difficulty // what the next job is to be issued at, before clamping
 	Vardiff     Vardiff
 	NextSalt    uint32
+	Misses      uint32              // hashes in a row above the target that was issued with their job
 	Issued      []Issued            // jobs it may submit for, oldest first
 	Seen        map[[16]byte]uint32 // accepted header hashes and the salt of their issue
 }
