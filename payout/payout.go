@@ -69,7 +69,7 @@ type Options struct {
 	FeeTarget  int         // blocks that a payout may take, for the node's estimate; default 6
 	FeeRate    pool.Amount // used when the node has no estimate, default 2 000
 	FeeCeiling pool.Amount // above it nothing is built, default 200 000
-	DustRate   pool.Amount // relay rate that dust is measured by, default 3 000
+	DustRate   pool.Amount // relay rate that dust is measured by, default the chain's
 
 	ConfirmDepth int64 // confirmations to book a payout as paid, default 6
 	FinalDepth   int64 // confirmations to stop watching it, default 100, at least ConfirmDepth
@@ -122,7 +122,7 @@ func New(o Options) (*Payouts, error) {
 		feeTarget:    orDefault(o.FeeTarget, 6),
 		feeFallback:  orDefault(o.FeeRate, 2_000),
 		feeCeiling:   orDefault(o.FeeCeiling, 200_000),
-		dustRate:     orDefault(o.DustRate, 3_000),
+		dustRate:     orDefault(o.DustRate, o.Chain.Params().DustRate),
 		confirmDepth: orDefault(o.ConfirmDepth, 6),
 		finalDepth:   orDefault(o.FinalDepth, 100),
 		fold: fold{

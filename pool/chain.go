@@ -14,6 +14,7 @@ type Params struct {
 	Mainnet       bool          // real money: refused by --dev
 	SeparatePow   bool          // the proof-of-work hash is dear and is not the block id (scrypt)
 	TemplateRules []string      // rules to name in getblocktemplate
+	DustRate      Amount        // relay rate that the nodes' dust rule goes by, base units per 1000 virtual bytes
 	ForkName      string        // name in getblockchaininfo's "chain" ("main", "regtest"), "" when the node has none
 }
 

@@ -29,6 +29,7 @@ type Spec struct {
 	BlockTime             time.Duration
 	FirstSubsidy          pool.Amount // of block 0
 	HalvingInterval       int64       // blocks
+	DustRate              pool.Amount // see [pool.Params]; 0 is Bitcoin Core's 3 000
 	TemplateRules         []string
 	Kernel                kernels.Kernel // proof of work
 	Addresses             Addresses
@@ -54,6 +55,9 @@ func New(s Spec) (*Coin, error) {
 	if s.HalvingInterval <= 0 || s.FirstSubsidy <= 0 || s.Kernel == nil || len(s.Addresses.PubKeyHash) == 0 || len(s.Addresses.ScriptHash) == 0 {
 		return nil, fmt.Errorf("parameters of %s %s are not complete", s.Coin, s.Network)
 	}
+	if s.DustRate == 0 {
+		s.DustRate = 3000
+	}
 	one, err := pool.ParseTarget(fmt.Sprintf("%x", s.Kernel.Diff1()))
 	if err != nil {
 		return nil, fmt.Errorf("difficulty 1 of %s: %w", s.Kernel.Name(), err)
@@ -62,7 +66,7 @@ func New(s Spec) (*Coin, error) {
 		params: pool.Params{
 			Coin: s.Coin, Network: s.Network, Symbol: s.Symbol, Decimals: 8, Genesis: genesis,
 			Maturity: s.Maturity, BlockTime: s.BlockTime, DiffOne: one, Mainnet: s.Mainnet,
-			TemplateRules: s.TemplateRules, ForkName: s.ForkName,
+			TemplateRules: s.TemplateRules, DustRate: s.DustRate, ForkName: s.ForkName,
 			SeparatePow: s.Kernel.Name() != "sha256d",
 		},
 		subsidy: s.FirstSubsidy, halving: s.HalvingInterval, kernel: s.Kernel, addresses: s.Addresses,

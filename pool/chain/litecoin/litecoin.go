@@ -26,7 +26,7 @@ func New(network string) (pool.Chain, error) {
 		Coin: Coin, Network: network, Symbol: "LTC", ForkName: network,
 		Maturity: 100, BlockTime: 150 * time.Second,
 		FirstSubsidy: 50_0000_0000, HalvingInterval: 840_000,
-		TemplateRules: []string{"mweb", "segwit"}, Kernel: scrypt.Kernel{},
+		TemplateRules: []string{"mweb", "segwit"}, DustRate: 30_000, Kernel: scrypt.Kernel{},
 	}
 	switch network {
 	case "mainnet":
