@@ -14,13 +14,16 @@ import (
 // nobody has. Blocks that Prepare mines pay it.
 const SimnetBurnAddress = "SMJ12qn9jNCCXJnTYRz5Yu9ZenERqvYwfg"
 
+// RegtestBurnAddress is the same on regtest, of Bitcoin and of Litecoin.
+const RegtestBurnAddress = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8"
+
 // SimnetSegwitHeight is a height at which segwit is active on btcd's simnet.
 const SimnetSegwitHeight = 305
 
-// BtcdOptions says how to run btcd on simnet. (Its regtest deletes the chain at
-// every start.)
+// BtcdOptions says how to run btcd on a private network.
 type BtcdOptions struct {
 	Binary     string // path or name; empty: FindBtcd
+	Network    string // simnet, or regtest, which deletes its chain at every start; empty: simnet
 	Dir        string // chain, logs, configuration and pid file; made when missing
 	RPCListen  string // loopback host:port; empty: a free port
 	P2PListen  string // host:port for peers; empty: none
@@ -71,13 +74,20 @@ func startBtcd(ctx context.Context, o BtcdOptions, dir, addr string) (*Node, err
 	if err := writePrivate(config, fmt.Sprintf("[Application Options]\nrpcuser=%s\nrpcpass=%s\n", rpcUser, password)); err != nil {
 		return nil, fmt.Errorf("write configuration of btcd: %w", err)
 	}
-	mining := o.MiningAddr
-	if mining == "" {
+	network, mining := o.Network, o.MiningAddr
+	if network == "" {
+		network = "simnet"
+	}
+	switch {
+	case mining != "":
+	case network == "simnet":
 		mining = SimnetBurnAddress
+	default:
+		mining = RegtestBurnAddress
 	}
 	args := []string{
 		// btcd ignores $HOME: each place must be named.
-		"--simnet", "--configfile=" + config, "--datadir=" + filepath.Join(dir, "data"), "--logdir=" + filepath.Join(dir, "logs"),
+		"--" + network, "--configfile=" + config, "--datadir=" + filepath.Join(dir, "data"), "--logdir=" + filepath.Join(dir, "logs"),
 		"--notls", "--rpclisten=" + addr, "--rpcmaxclients=64", "--nodnsseed",
 		"--txindex", "--utxocachemaxsize=8", "--miningaddr=" + mining,
 	}

@@ -49,7 +49,7 @@ func TestBurnAddress(t *testing.T) {
 		t.Errorf("simnet: want %v, %v", want, err)
 	}
 	want, err = btcutil.NewAddressPubKeyHash(make([]byte, 20), &chaincfg.RegressionNetParams)
-	if err != nil || want.EncodeAddress() != LitecoinBurnAddress {
+	if err != nil || want.EncodeAddress() != RegtestBurnAddress {
 		t.Errorf("litecoin regtest (same version byte as bitcoin's): want %v, %v", want, err)
 	}
 }

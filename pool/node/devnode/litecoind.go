@@ -10,10 +10,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// LitecoinBurnAddress is the regtest P2PKH address of twenty zero bytes, whose
-// key nobody has. Blocks that Prepare mines pay it.
-const LitecoinBurnAddress = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8"
-
 // LitecoinMWEBHeight is where MWEB becomes active on regtest. The template of
 // this very block fails unless the mempool holds a peg-in, so a chain that will
 // pass it must be taken there by Prepare.
@@ -30,7 +26,7 @@ type LitecoindOptions struct {
 	Binary     string // path or name; empty: litecoind on PATH
 	Dir        string // chain, wallets, log, configuration and pid file; made when missing
 	RPCListen  string // loopback host:port; empty: a free port
-	MiningAddr string // where Prepare's blocks pay; empty: LitecoinBurnAddress
+	MiningAddr string // where Prepare's blocks pay; empty: RegtestBurnAddress
 	Args       []string
 	Log        zerolog.Logger
 }
@@ -46,7 +42,7 @@ func StartLitecoind(ctx context.Context, o LitecoindOptions) (*Node, error) {
 		o.Binary = "litecoind"
 	}
 	if o.MiningAddr == "" {
-		o.MiningAddr = LitecoinBurnAddress
+		o.MiningAddr = RegtestBurnAddress
 	}
 	return withPort(o.RPCListen, func(addr string) (*Node, error) {
 		return startLitecoind(ctx, o, dir, addr)
