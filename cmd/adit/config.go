@@ -42,6 +42,7 @@ type PoolConfig struct {
 	PPLNSN        float64         `toml:"pplns_n"`
 	FeePPM        uint32          `toml:"fee_ppm"`
 	Tag           string          `toml:"tag"`
+	KeyFile       string          `toml:"key_file"`
 	Node          []NodeConfig    `toml:"node"`
 	Stratum       []StratumConfig `toml:"stratum"`
 }
@@ -130,6 +131,7 @@ func loadConfig(path string, env []string) (*Config, error) {
 func (c *Config) anchor(dir string) {
 	paths := []*string{&c.DataDir, &c.Payout.KeyFile}
 	for i := range c.Pool {
+		paths = append(paths, &c.Pool[i].KeyFile)
 		for j := range c.Pool[i].Node {
 			n := &c.Pool[i].Node[j]
 			paths = append(paths, &n.PasswordFile, &n.CookieFile)
@@ -140,6 +142,14 @@ func (c *Config) anchor(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+}
+
+// keyFile is where the key that signs a pool's payouts is, "" for nowhere.
+func (c *Config) keyFile(p *PoolConfig) string {
+	if p.KeyFile != "" {
+		return p.KeyFile
+	}
+	return c.Payout.KeyFile
 }
 
 func parseConfig(text string, env []string) (*Config, error) {

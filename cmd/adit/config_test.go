@@ -158,7 +158,7 @@ func TestEnvironment(t *testing.T) {
 func TestRelativePaths(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "adit.toml")
-	text := strings.Replace(example(t), `key_file = ""`, `key_file = "keys/pool"`, 1)
+	text := strings.ReplaceAll(example(t), `key_file = ""`, `key_file = "keys/pool"`)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -166,8 +166,15 @@ func TestRelativePaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.DataDir != filepath.Join(dir, "adit-data") || cfg.Payout.KeyFile != filepath.Join(dir, "keys/pool") {
-		t.Errorf("%q %q", cfg.DataDir, cfg.Payout.KeyFile)
+	if cfg.DataDir != filepath.Join(dir, "adit-data") || cfg.Payout.KeyFile != filepath.Join(dir, "keys/pool") || cfg.Pool[0].KeyFile != cfg.Payout.KeyFile {
+		t.Errorf("%q %q %q", cfg.DataDir, cfg.Payout.KeyFile, cfg.Pool[0].KeyFile)
+	}
+	cfg.Payout.KeyFile = "all"
+	if got := cfg.keyFile(&cfg.Pool[0]); got != filepath.Join(dir, "keys/pool") {
+		t.Errorf("a pool's own key file is %q", got)
+	}
+	if got := cfg.keyFile(&PoolConfig{}); got != "all" {
+		t.Errorf("the key file of a pool without one is %q", got)
 	}
 	if _, err := loadConfig(filepath.Join(dir, "none.toml"), nil); err == nil || !strings.Contains(err.Error(), "adit.example.toml") {
 		t.Errorf("%v", err)

@@ -157,14 +157,15 @@ func examineReward(cfg *Config, p *PoolConfig, chain pool.Chain, report func(fin
 		return
 	}
 	report(finding{findingOK, fmt.Sprintf("pool %s: %s is an address of %s %s", p.ID, p.RewardAddress, p.Coin, p.Network), ""})
-	if cfg.Payout.KeyFile == "" {
+	path := cfg.keyFile(p)
+	if path == "" {
 		report(finding{findingWarn, "payout.key_file is not set: no payout can be signed", "make a key: adit payout key FILE"})
 		return
 	}
-	key, err := openKeyFile(cfg.Payout.KeyFile, chain.Params())
+	key, err := openKeyFile(path, chain.Params())
 	switch {
 	case err != nil:
-		report(finding{findingFail, fmt.Sprintf("payout.key_file: %v", err), "give the key's file, and its identity file or passphrase"})
+		report(finding{findingFail, fmt.Sprintf("pool %s: key_file: %v", p.ID, err), "give the key's file, and its identity file or passphrase"})
 	case string(key.Script()) != string(script):
 		report(finding{findingFail, fmt.Sprintf("pool %s: the key file does not sign for reward_address", p.ID), "use the address that `adit payout key` printed with this key"})
 	default:

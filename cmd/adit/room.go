@@ -258,10 +258,10 @@ func (r *room) openPayer(cfg *Config, dev bool) error {
 		Pool: r.cfg.ID, Chain: r.chain, Book: r.book, Node: payout.FromClient(r.clients[0]), RewardScript: r.reward,
 		Threshold: pool.Amount(cfg.Payout.Threshold), Log: r.log,
 	}
-	if cfg.Payout.KeyFile != "" {
-		key, err := openKeyFile(cfg.Payout.KeyFile, r.chain.Params())
+	if path := cfg.keyFile(r.cfg); path != "" {
+		key, err := openKeyFile(path, r.chain.Params())
 		if err != nil {
-			return fmt.Errorf("payout.key_file: %w", err)
+			return fmt.Errorf("key_file: %w", err)
 		}
 		o.Signer = key
 	}
