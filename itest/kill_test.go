@@ -120,7 +120,7 @@ func killedWhileMining(t *testing.T, redis string) {
 		return nil
 	})
 	var blocks struct{ Blocks []blockView }
-	if err := s.get("/api/v1/pools/bitcoin/blocks?limit=100", &blocks); err != nil {
+	if err := s.pool("/blocks?limit=100", &blocks); err != nil {
 		t.Fatal(err)
 	}
 	checked, lost := 0, 0
@@ -129,7 +129,7 @@ func killedWhileMining(t *testing.T, redis string) {
 			continue
 		}
 		var whole blockView
-		if err := s.get("/api/v1/pools/bitcoin/blocks/"+b.Hash, &whole); err != nil {
+		if err := s.pool("/blocks/"+b.Hash, &whole); err != nil {
 			t.Fatal(err)
 		}
 		// The node was killed too, and may have forgotten its last blocks; the pool calls none of them

@@ -134,7 +134,7 @@ max_difficulty = %s
 	}
 	s = start(t, filepath.Join(dir, "data"), "serve", "--config", path)
 	s.state = devState{
-		RewardAddress: reward, Dashboard: "http://" + web, Stratum: "stratum+tcp://" + stratum,
+		Coin: "bitcoin", RewardAddress: reward, Dashboard: "http://" + web, Stratum: "stratum+tcp://" + stratum,
 		NodeURL: node.URL(), NodeUser: node.User(), NodePassword: node.Password(),
 	}
 	s.await("readiness", 30*time.Second, func() error { var text string; return s.get("/readyz", &text) })
@@ -172,7 +172,7 @@ func TestRareBlocks(t *testing.T) {
 		return n
 	}
 	s.await("credited blocks", 3*time.Minute, func() error {
-		if err := s.get("/api/v1/pools/bitcoin/blocks?limit=100", &blocks); err != nil {
+		if err := s.pool("/blocks?limit=100", &blocks); err != nil {
 			return err
 		}
 		if n := credited(); n < wanted {
@@ -198,7 +198,7 @@ func TestRareBlocks(t *testing.T) {
 			continue
 		}
 		var whole blockView
-		if err := s.get("/api/v1/pools/bitcoin/blocks/"+b.Hash, &whole); err != nil {
+		if err := s.pool("/blocks/"+b.Hash, &whole); err != nil {
 			t.Fatal(err)
 		}
 		checkCredits(t, s, &whole)

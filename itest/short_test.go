@@ -63,7 +63,7 @@ func mainJob(t *testing.T, s *site) {
 		Total  int
 	}
 	s.await("block", 20*time.Second, func() error {
-		if err := s.get("/api/v1/pools/bitcoin/blocks?limit=10", &blocks); err != nil || len(blocks.Blocks) == 0 {
+		if err := s.pool("/blocks?limit=10", &blocks); err != nil || len(blocks.Blocks) == 0 {
 			return errors.Join(errors.New("no block"), err)
 		}
 		return nil
@@ -73,7 +73,7 @@ func mainJob(t *testing.T, s *site) {
 	s.await("matured block", 2*time.Minute, func() error {
 		mature = nil
 		for offset := 0; mature == nil; offset += 100 {
-			if err := s.get(fmt.Sprintf("/api/v1/pools/bitcoin/blocks?limit=100&offset=%d", offset), &blocks); err != nil {
+			if err := s.pool(fmt.Sprintf("/blocks?limit=100&offset=%d", offset), &blocks); err != nil {
 				return err
 			}
 			for i := range blocks.Blocks {
@@ -89,7 +89,7 @@ func mainJob(t *testing.T, s *site) {
 	})
 	t.Logf("first matured block seen after %v", time.Since(began).Round(100*time.Millisecond))
 	var whole blockView
-	if err := s.get("/api/v1/pools/bitcoin/blocks/"+mature.Hash, &whole); err != nil {
+	if err := s.pool("/blocks/"+mature.Hash, &whole); err != nil {
 		t.Fatal(err)
 	}
 	checkCredits(t, s, &whole)
@@ -97,7 +97,7 @@ func mainJob(t *testing.T, s *site) {
 	var payouts struct{ Payouts []payoutView }
 	var paid payoutView
 	s.await("confirmed payout", 2*time.Minute, func() error {
-		if err := s.get("/api/v1/pools/bitcoin/payouts?limit=100", &payouts); err != nil {
+		if err := s.pool("/payouts?limit=100", &payouts); err != nil {
 			return err
 		}
 		for _, p := range payouts.Payouts {
@@ -184,7 +184,7 @@ func checkPayout(t *testing.T, s *site, p payoutView) {
 	var whole struct {
 		Payees []struct{ Address, Amount, Script string }
 	}
-	if err := s.get("/api/v1/pools/bitcoin/payouts/"+p.ID, &whole); err != nil {
+	if err := s.pool("/payouts/"+p.ID, &whole); err != nil {
 		t.Fatal(err)
 	}
 	outputs := map[int64]int{}

@@ -62,6 +62,7 @@ func buildAndRun(m *testing.M) (int, error) {
 
 // devState is what `adit serve --dev` writes into its data directory.
 type devState struct {
+	Coin          string `json:"coin"` // and the id of its pool
 	RewardAddress string `json:"reward_address"`
 	Dashboard     string `json:"dashboard"`
 	Stratum       string `json:"stratum"`
@@ -194,6 +195,9 @@ func (s *site) await(what string, limit time.Duration, f func() error) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// pool reads an API path below the site's pool into v.
+func (s *site) pool(path string, v any) error { return s.get("/api/v1/pools/"+s.state.Coin+path, v) }
 
 // get reads an API path into v.
 func (s *site) get(path string, v any) error {

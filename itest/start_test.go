@@ -17,11 +17,14 @@ import (
 
 // startConfig is a configuration that would work with the given node; f changes it.
 type startConfig struct {
-	dir, redis, web, reward, network, nodeURL, user, password, stratum, more string
+	dir, redis, web, reward, coin, network, nodeURL, user, password, stratum, more string
 }
 
 func (c startConfig) write(t *testing.T) string {
 	t.Helper()
+	if c.coin == "" {
+		c.coin = "bitcoin"
+	}
 	text := fmt.Sprintf(`data_dir = %q
 [redis]
 url = %q
@@ -29,7 +32,7 @@ url = %q
 listen = %q
 [[pool]]
 id = "bitcoin"
-coin = "bitcoin"
+coin = %q
 network = %q
 reward_address = %q
 %s
@@ -39,7 +42,7 @@ user = %q
 password = %q
 [[pool.stratum]]
 listen = %q
-`, filepath.Join(c.dir, "data"), c.redis, c.web, c.network, c.reward, c.more, c.nodeURL, c.user, c.password, c.stratum)
+`, filepath.Join(c.dir, "data"), c.redis, c.web, c.coin, c.network, c.reward, c.more, c.nodeURL, c.user, c.password, c.stratum)
 	path := filepath.Join(c.dir, "adit.toml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -94,6 +97,13 @@ func TestRefusedStarts(t *testing.T) {
 	f("unknown key", func(c *startConfig) { c.more = `fee_percent = 1` }, "line 11", "fee_percent", "adit.example.toml")
 	f("bad fee", func(c *startConfig) { c.more = `fee_ppm = 1000001` }, "fee_ppm", "1000000")
 	f("address of another network", func(c *startConfig) { c.reward = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4" }, "reward_address", "mainnet", "sb1")
+	f("coin of proof of stake", func(c *startConfig) { c.coin = "ethereum" }, "proof of stake since 2022", "supported are bitcoin mainnet", "litecoin mainnet")
+	f("coin without mining", func(c *startConfig) { c.coin = "xrp" }, "has no mining", "litecoin mainnet")
+	f("unknown coin", func(c *startConfig) { c.coin = "dogecoin" }, `"dogecoin" is not known here`, "supported are bitcoin mainnet", "litecoin mainnet")
+	f("unknown network", func(c *startConfig) { c.coin = "litecoin" }, `no network "simnet"`, "choose one of mainnet, testnet4, regtest")
+	f("MWEB address", func(c *startConfig) {
+		c.coin, c.network, c.reward = "litecoin", "regtest", "tmweb1qq"
+	}, "reward_address", "MWEB", "transparent")
 	f("unknown scheme", func(c *startConfig) { c.more = `scheme = "pps"` }, "scheme", "pplns or solo")
 	f("dashboard port taken", func(c *startConfig) { c.web = taken.Addr().String() }, "dashboard.listen", "in use", "choose another")
 	f("Redis away", func(*startConfig) {}, "redis.url", "127.0.0.1:1")

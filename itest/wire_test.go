@@ -22,6 +22,7 @@ type wire struct {
 	conn  net.Conn
 	lines *bufio.Reader
 	jobs  [][]any // notify params, newest last
+	level any     // difficulty of the next job
 	clean int     // jobs that dropped the ones before
 }
 
@@ -61,6 +62,9 @@ func (w *wire) read() message {
 	var m message
 	if err := json.Unmarshal(line, &m); err != nil {
 		w.t.Fatalf("%v: %s", err, line)
+	}
+	if m.Method == "mining.set_difficulty" {
+		w.level = m.Params[0]
 	}
 	if m.Method == "mining.notify" {
 		w.jobs = append(w.jobs, m.Params)
