@@ -88,3 +88,47 @@ func code(t *testing.T, path string) []byte {
 	_, rest, _ := bytes.Cut(text, []byte("\n"))
 	return rest
 }
+
+// TestAssemblyDoesNotMixEncodings reads the assembly: a legacy SSE instruction
+// amid VEX ones costs a hundred cycles on some CPUs, and so does every SSE
+// instruction after a function that left the upper halves of registers in use.
+// The SHA instructions exist in the legacy encoding only; they stand in files
+// that use no register wider than 128 bits.
+func TestAssemblyDoesNotMixEncodings(t *testing.T) {
+	files, err := filepath.Glob("*/*_amd64.s")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no assembly: %v", err)
+	}
+	vector := regexp.MustCompile(`\b[XYZ][0-9]+\b`)
+	wide := regexp.MustCompile(`\b[YZ][0-9]+\b`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var legacy, usesWide bool
+		var before string
+		dirty := false
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSpace(line)
+			switch {
+			case strings.HasPrefix(line, "TEXT"):
+				dirty = false
+			case strings.HasPrefix(line, "SHA256"):
+				legacy = true
+			case line == "VZEROUPPER":
+				dirty = false
+			case line == "RET" && dirty:
+				t.Errorf("%s: RET after %q without VZEROUPPER", file, before)
+			case vector.MatchString(line) && !strings.HasPrefix(line, "V"):
+				t.Errorf("%s: %q is not VEX encoded", file, line)
+			}
+			if wide.MatchString(line) {
+				dirty, usesWide, before = true, true, line
+			}
+		}
+		if legacy && usesWide {
+			t.Errorf("%s: the SHA instructions beside registers wider than 128 bits", file)
+		}
+	}
+}

@@ -27,12 +27,12 @@ func TestDisabled(t *testing.T) {
 
 type fake struct {
 	Kernel
-	wrongHash, missing bool
+	wrongHash, missing, short bool
 }
 
 func (f fake) Hash(header *[HeaderSize]byte) [32]byte {
 	hash := [32]byte(header[:32])
-	if f.wrongHash && header[2] != 0x5b {
+	if f.wrongHash && header[0] != 13 {
 		hash[31] ^= 1
 	}
 	return hash
@@ -40,23 +40,27 @@ func (f fake) Hash(header *[HeaderSize]byte) [32]byte {
 
 func (f fake) Scan(_ *[HeaderSize]byte, first uint32, count uint64, _ *[32]byte, found func(uint32) bool) uint64 {
 	for i := range count {
-		if i%8 == 3 && !(f.missing && i > count/2) {
+		if i%8 == 3 && !(f.missing && i > 40) {
 			found(first + uint32(i))
 		}
+	}
+	if f.short {
+		return count - 1
 	}
 	return count
 }
 
-func TestAgreesFindsFaults(t *testing.T) {
+func TestTrialFindsFaults(t *testing.T) {
 	f := func(k fake, want bool) {
 		t.Helper()
-		if got := Agrees(k, fake{}, 100); got != want {
-			t.Errorf("%+v agrees: %v, want %v", k, got, want)
+		if got := NewTrial(fake{}, 100).Passed(k, 70); got != want {
+			t.Errorf("%+v passed: %v, want %v", k, got, want)
 		}
 	}
 	f(fake{}, true)
 	f(fake{wrongHash: true}, false)
 	f(fake{missing: true}, false)
+	f(fake{short: true}, false)
 }
 
 func TestBest(t *testing.T) {
