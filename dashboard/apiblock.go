@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
@@ -27,7 +26,7 @@ type blockJSON struct {
 	Bits           string            `json:"bits"`   // compact target, hex
 	Finder         *string           `json:"finder"` // address
 	Worker         string            `json:"worker"`
-	Epoch          string            `json:"epoch"` // of the share that met the target, decimal
+	Epoch          string            `json:"epoch"` // of the share that met the target, 16 hex digits
 	Seq            uint64            `json:"seq"`   // its sequence in the epoch's journal
 	Window         *windowJSON       `json:"window"`
 	Accounts       int               `json:"accounts"` // that were credited
@@ -181,7 +180,7 @@ func blockOf(d *ledger.BlockDoc, height int64) blockJSON {
 		Reward: amountText(d.Value), Fee: amountText(d.Fee), Carry: amountText(d.Carry),
 		FeePPM: d.FeePPM, FeeVersion: d.FeeVersion, Scheme: d.Scheme,
 		Bits:   hex.EncodeToString([]byte{byte(d.Bits >> 24), byte(d.Bits >> 16), byte(d.Bits >> 8), byte(d.Bits)}),
-		Worker: d.Worker, Epoch: strconv.FormatUint(d.Epoch, 10), Seq: d.Seq, Accounts: len(d.Credits),
+		Worker: d.Worker, Epoch: fmt.Sprintf("%016x", d.Epoch), Seq: d.Seq, Accounts: len(d.Credits),
 	}
 	if d.State == ledger.BlockImmature || d.State == ledger.BlockMature {
 		b.Confirmations = max(height-d.Height, 0)

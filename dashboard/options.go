@@ -82,6 +82,9 @@ type Options struct {
 	Now func() time.Time
 }
 
+// GoodPoolID reports whether a pool can have an id: [a-z0-9-]{1,32} and no page of the site.
+func GoodPoolID(id string) bool { return poolID.MatchString(id) && !siteParts[id] }
+
 var poolID = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
 // siteParts are the site's own first path parts: no pool can have such an id.
@@ -98,7 +101,7 @@ func (o *Options) check() error {
 	for i := range o.Pools {
 		p := &o.Pools[i]
 		switch {
-		case !poolID.MatchString(p.ID) || siteParts[p.ID]:
+		case !GoodPoolID(p.ID):
 			return fmt.Errorf("dashboard: pool id %q cannot be part of an address of the site", p.ID)
 		case seen[p.ID]:
 			return fmt.Errorf("dashboard: pool id %q is there twice", p.ID)

@@ -8,11 +8,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/adit-pool/adit/dashboard"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/chain/all"
 )
@@ -220,14 +220,6 @@ func tomlError(err error) error {
 	return err
 }
 
-var poolID = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
-
-// siteParts are first path parts of the site itself: no pool may be called so.
-var siteParts = map[string]bool{
-	"api": true, "assets": true, "livez": true, "readyz": true, "metrics": true, "start": true, "status": true,
-	"user": true, "users": true, "stats": true, "admin": true, "app": true,
-}
-
 // check refuses what cannot work. One line, what and where and the fix.
 func (c *Config) check() error {
 	if len(c.Pool) == 0 {
@@ -251,7 +243,7 @@ func (c *Config) check() error {
 	for i := range c.Pool {
 		p := &c.Pool[i]
 		at := fmt.Sprintf("pool[%d] %q: ", i, p.ID)
-		if !poolID.MatchString(p.ID) || siteParts[p.ID] {
+		if !dashboard.GoodPoolID(p.ID) {
 			return fmt.Errorf("%sid must be 1 to 32 of a-z, 0-9 and -, and not a page of the site", at)
 		}
 		if ids[p.ID] {
