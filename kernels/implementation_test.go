@@ -53,7 +53,7 @@ func (f fake) Scan(_ *[HeaderSize]byte, first uint32, count uint64, _ *[32]byte,
 func TestTrialFindsFaults(t *testing.T) {
 	f := func(k fake, want bool) {
 		t.Helper()
-		if got := NewTrial(fake{}, 100).Passed(k, 70); got != want {
+		if got := NewTrial(fake{}, 100, [32]byte{}).Passed(k, 70); got != want {
 			t.Errorf("%+v passed: %v, want %v", k, got, want)
 		}
 	}

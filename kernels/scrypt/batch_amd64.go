@@ -50,7 +50,7 @@ func hasAVX512(f kernels.Features) bool { return f.AVX512 }
 
 func assembly() (all []kernels.Implementation) {
 	cpu := kernels.CPU()
-	trial := kernels.NewTrial(Generic{}, mostLanes+1)
+	trial := kernels.NewTrial(Generic{}, mostLanes+1, [32]byte{0: 0x30}) // some of them: every lane's whole hash is looked at
 	for p, is := range paths {
 		impl := kernels.Implementation{Name: is.name, Lanes: is.chains * is.perChain}
 		switch k := (batcher{path(p)}); {
