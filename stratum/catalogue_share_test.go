@@ -125,12 +125,31 @@ func TestS6VersionBits(t *testing.T) {
 	f(0x20000000, outOfMask)
 	f(0x00001000, outOfMask)
 	f(0xffffffff, outOfMask)
-	sh := find(0x2000) // and then not sent: another header
+	sh := onlyFor(t, c, 0x2000, &c.Rig.Job, c.Rig.Extranonce1) // and then not sent: another header
 	submit(t, c, lowDiff, "testa", sh.Job, sh.Extranonce2, sh.NTime, sh.Nonce)
 	for _, bad := range []string{"", "0x2000", "000002000", "x"} {
 		submit(t, c, `{"id":5,"result":null,"error":[20,"version bits must be 1 to 8 hex digits",null]}`, "testa", sh.Job, sh.Extranonce2, sh.NTime, sh.Nonce, bad)
 	}
 	submit(t, c, yes, "testa", sh.Job, sh.Extranonce2, sh.NTime, sh.Nonce, "2000")
+}
+
+// onlyFor finds a share of c's job whose nonce is none for another job, extranonce1 and version bits.
+func onlyFor(t *testing.T, c *stratumtest.Client, bits uint32, other *stratumtest.Job, extranonce1 string) stratumtest.Share {
+	t.Helper()
+	for n := range 1000 {
+		en2 := fmt.Sprintf("%016x", 0x1000+n)
+		sh, err := c.Rig.Job.Find(c.Rig.Extranonce1, en2, bits, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var nonce uint32
+		fmt.Sscanf(sh.Nonce, "%x", &nonce)
+		if there, err := other.Find(extranonce1, en2, 0, nonce, nil); err == nil && there.Nonce != sh.Nonce {
+			return sh
+		}
+	}
+	t.Fatal("no such share")
+	return stratumtest.Share{}
 }
 
 // pair finds two shares with one extranonce2, ntime and nonce, that differ in their version bits.
@@ -190,6 +209,8 @@ func TestS9ReplayOnAnotherConnection(t *testing.T) {
 	again.Open("testa")
 	submit(t, again, noJob, "testa", sh.Job, sh.Extranonce2, sh.NTime, sh.Nonce)
 	// Under the name of one's own job it is another header.
+	c.Rig.Job.Difficulty = again.Rig.Job.Difficulty
+	sh = onlyFor(t, c, 0, &again.Rig.Job, again.Rig.Extranonce1)
 	submit(t, again, lowDiff, "testa", again.Rig.Job.ID, sh.Extranonce2, sh.NTime, sh.Nonce)
 	if len(p.Shares()) != 1 {
 		t.Errorf("%d shares", len(p.Shares()))
@@ -210,7 +231,7 @@ func TestS10OtherEdge(t *testing.T) {
 	if one.Rig.Extranonce1 != two.Rig.Extranonce1 || one.Rig.Job.Coinb1 == two.Rig.Job.Coinb1 {
 		t.Fatalf("extranonce1 %s and %s; coinb1 %s and %s", one.Rig.Extranonce1, two.Rig.Extranonce1, one.Rig.Job.Coinb1, two.Rig.Job.Coinb1)
 	}
-	sh := one.Find(&one.Rig.Job)
+	sh := onlyFor(t, one, 0, &two.Rig.Job, two.Rig.Extranonce1)
 	submit(t, one, yes, "testa", sh.Job, sh.Extranonce2, sh.NTime, sh.Nonce)
 	submit(t, two, noJob, "testa", sh.Job, sh.Extranonce2, sh.NTime, sh.Nonce)
 	submit(t, two, lowDiff, "testa", two.Rig.Job.ID, sh.Extranonce2, sh.NTime, sh.Nonce)

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // kinds are what a placeholder in a pattern may stand for.
@@ -61,12 +62,15 @@ func Match(pattern, line string) (map[string]string, error) {
 //	< a pattern that the next line received must match
 //	! block      the pool has a new tip
 //	! refresh    the pool has a new job of the same tip
+//	! reconnect  the connection breaks and another is made
 //
 // In a sent line <name> stands for what a pattern before it named; <extranonce2>, <nonce>, <shortnonce>
 // (without leading zeros) and <versionbits> stand for a share found for the last job, which has a leading
-// zero where it is named short, and rolled version bits where those are named.
-func Play(t *testing.T, c *Client, p *Pool, transcript string) {
+// zero where it is named short, and rolled version bits where those are named. <oldjob>, <oldextranonce2>,
+// <oldntime> and <oldnonce> are those of the last share that was sent.
+func Play(t *testing.T, s *Running, p *Pool, transcript string) {
 	t.Helper()
+	c := Dial(t, s.Addr)
 	vars := map[string]string{}
 	for i, line := range strings.Split(transcript, "\n") {
 		mark, rest, _ := strings.Cut(line, " ")
@@ -89,6 +93,8 @@ func Play(t *testing.T, c *Client, p *Pool, transcript string) {
 				p.NextBlock()
 			case "refresh":
 				p.Refresh()
+			case "reconnect":
+				c = c.again(t, s)
 			default:
 				t.Fatalf("line %d: unknown event %q", i+1, rest)
 			}
@@ -96,6 +102,21 @@ func Play(t *testing.T, c *Client, p *Pool, transcript string) {
 			t.Fatalf("line %d: %q is no transcript", i+1, line)
 		}
 	}
+}
+
+// again breaks the connection and makes another, when the server knows of it.
+func (c *Client) again(t *testing.T, s *Running) *Client {
+	t.Helper()
+	before := s.Stats().Connections
+	c.Close()
+	for end := time.Now().Add(patience); s.Stats().Connections >= before; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the server does not notice that the connection broke")
+		}
+	}
+	next := Dial(t, s.Addr)
+	next.next = c.next
+	return next
 }
 
 // fill replaces the placeholders of a line to be sent.
@@ -113,6 +134,7 @@ func (c *Client) fill(t *testing.T, line string, vars map[string]string) string 
 		}
 		vars["extranonce2"], vars["nonce"], vars["versionbits"] = s.Extranonce2, s.Nonce, s.VersionBits
 		vars["shortnonce"] = strings.TrimLeft(s.Nonce[:7], "0") + s.Nonce[7:]
+		vars["oldjob"], vars["oldextranonce2"], vars["oldntime"], vars["oldnonce"] = s.Job, s.Extranonce2, s.NTime, s.Nonce
 	}
 	return placeholder.ReplaceAllStringFunc(line, func(m string) string {
 		v, ok := vars[strings.Trim(m, "<>")]

@@ -19,6 +19,20 @@ type handler struct {
 // dispatch answers the request.
 func (h *handler) dispatch(dst []byte) []byte {
 	method := h.doc.text(h.method)
+	if h.isHint(method) {
+		h.dispatchMethod(dst, method)
+		return dst
+	}
+	return h.dispatchMethod(dst, method)
+}
+
+// isHint reports a notification of what the miner would like: bfgminer sends some before it subscribes and
+// takes the next line for the answer to that.
+func (h *handler) isHint(method []byte) bool {
+	return h.id >= 0 && !h.hasID() && (bytes.HasPrefix(method, []byte("mining.suggest_")) || string(method) == "mining.capabilities")
+}
+
+func (h *handler) dispatchMethod(dst, method []byte) []byte {
 	switch string(method) {
 	case "mining.submit":
 		return h.submit(dst)
@@ -33,7 +47,7 @@ func (h *handler) dispatch(dst []byte) []byte {
 	case "mining.suggest_target":
 		return h.suggestTarget(dst)
 	case "mining.extranonce.subscribe":
-		return appendError(dst, h.rawID(), true, 20, "Not supported.")
+		return appendError(dst, h.rawID(), true, 20, h.noExtranonce())
 	case "mining.multi_version": // an old probe of Antminer for version rolling
 		return appendResult(dst, h.rawID(), "true")
 	case "mining.ping":
@@ -93,6 +107,18 @@ func (h *handler) authorize(dst []byte) []byte {
 		return appendError(dst, h.rawID(), true, 24, err.Error())
 	}
 	return appendResult(dst, h.rawID(), "true")
+}
+
+// noExtranonce is why mining.extranonce.subscribe is refused: extranonce1 never changes on a connection.
+// cgminer's descendants go on without it only for a text that they know, and NiceHash wants its own.
+func (h *handler) noExtranonce() string {
+	agent := strings.ToLower(h.c.Agent())
+	for _, family := range []string{"cgminer", "bmminer", "sgminer", "antminer"} {
+		if strings.HasPrefix(agent, family) {
+			return "Method 'subscribe' not found for service 'mining.extranonce'"
+		}
+	}
+	return "Not supported."
 }
 
 // number is the nth parameter's text when it is a number, or a string that may hold one; else "".

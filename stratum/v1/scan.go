@@ -10,7 +10,7 @@ import (
 
 // Limits of a line beside its length.
 const (
-	maxDepth  = 4
+	maxDepth  = 5 // bfgminer's mining.capabilities has that many
 	maxTokens = 128
 	maxKeys   = 32 // of one object
 )

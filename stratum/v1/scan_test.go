@@ -24,7 +24,7 @@ func TestParse(t *testing.T) {
 	for _, bad := range []string{``, ` `, `{`, `[`, `[1,]`, `{"a"}`, `{"a":}`, `{a:1}`, `01`, `1.`, `.5`, `+1`, `1e`, `-`, `NaN`, `tru`, `nul`, `"`, `"\`, `"\x"`, `"\u12"`, `"\u12g4"`, "\"\n\"", `1 2`, `[1 2]`, `{"a":1,}`, `'a'`, `//`, `1/`, "\x0b1"} {
 		f(bad, errSyntax)
 	}
-	f(`[[[[[]]]]]`, errDepth)
+	f(`[[[[[[]]]]]]`, errDepth)
 	f(`{"a":1,"b":2,"a":3}`, errDuplicate)
 	f(`[{"a":{"x":1,"\u0078":2}}]`, errDuplicate)
 	f("\"\xc3\x28\"", errUTF8)

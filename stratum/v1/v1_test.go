@@ -29,7 +29,7 @@ func serve(t testing.TB, change ...func(*stratum.Options)) (*stratumtest.Running
 // TestTranscripts plays what firmware sends, see the files.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("../stratumtest/testdata/*.txt")
-	if err != nil || len(files) < 6 {
+	if err != nil || len(files) < 13 {
 		t.Fatalf("transcripts: %d, %v", len(files), err)
 	}
 	for _, file := range files {
@@ -42,7 +42,7 @@ func TestTranscripts(t *testing.T) {
 				t.Error("the transcript does not name its source")
 			}
 			s, p := serve(t)
-			stratumtest.Play(t, stratumtest.Dial(t, s.Addr), p, string(text))
+			stratumtest.Play(t, s, p, string(text))
 		})
 	}
 }
@@ -86,7 +86,7 @@ func TestRequests(t *testing.T) {
 	f("bom", "\xef\xbb\xbf{}", `{"id":null,"result":null,"error":[20,"Parse error: not JSON",null]}`)
 	f("nul", "{\"id\":5,\"method\":\"mining.ping\x00\"}", `{"id":null,"result":null,"error":[20,"Parse error: not JSON",null]}`)
 	f("not-utf8", "{\"id\":5,\"method\":\"mining.ping\xff\"}", `{"id":null,"result":null,"error":[20,"Parse error: not UTF-8",null]}`)
-	f("deep", `{"id":5,"method":"mining.ping","params":[[[[]]]]}`, `{"id":null,"result":null,"error":[20,"Parse error: nested too deeply",null]}`)
+	f("deep", `{"id":5,"method":"mining.ping","params":[[[[[]]]]]}`, `{"id":null,"result":null,"error":[20,"Parse error: nested too deeply",null]}`)
 	f("depth-bomb", strings.Repeat("[", 2000), `{"id":null,"result":null,"error":[20,"Parse error: nested too deeply",null]}`)
 	f("duplicate", `{"id":5,"method":"mining.ping","id":6}`, `{"id":null,"result":null,"error":[20,"Parse error: a key stands twice",null]}`)
 	f("duplicate-escaped", `{"id":5,"method":"mining.ping","\u0069d":6}`, `{"id":null,"result":null,"error":[20,"Parse error: a key stands twice",null]}`)
