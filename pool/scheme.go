@@ -5,6 +5,7 @@ type Slice struct {
 	Number uint64   // from 1, without gaps
 	Score  Work     // sum of Weights' scores: floor(credit * 2^64 / network work) of each share
 	Weight []Weight // sorted by account, no account twice
+	Block  bool     // a found block closed it, which was not orphaned: a round ended
 }
 
 // Weight is what one account has in a slice or window.

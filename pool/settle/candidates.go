@@ -84,7 +84,11 @@ func (s *Settler) named(doc *ledger.BlockDoc, c *pool.Candidate) error {
 
 // register enters a block that the book does not know: its window ends here.
 func (s *Settler) register(doc *ledger.BlockDoc, solo bool, share *pool.Share) error {
-	fee := s.fees.at(doc.Height)
+	fees, err := readFees(s.o.Book)
+	if err != nil {
+		return err
+	}
+	fee := fees.at(doc.Height)
 	doc.FeeVersion, doc.FeePPM, doc.Scheme = fee.Version, fee.PPM, s.o.Scheme.ID().String()
 	if solo {
 		doc.Scheme = pool.SchemeSOLO.String()
@@ -99,7 +103,7 @@ func (s *Settler) register(doc *ledger.BlockDoc, solo bool, share *pool.Share) e
 			return fmt.Errorf("%w: close the window of block %s: %w", errDisk, doc.Hash, err)
 		}
 		s.dirty = true
-		w, err := s.o.Scheme.Window(s.fold.store.walk(nil, last))
+		w, err := s.o.Scheme.Window(s.walk(nil, last))
 		if err != nil {
 			return fmt.Errorf("window of block %s: %w", doc.Hash, err)
 		}

@@ -14,9 +14,8 @@ import (
 // fees is the fee schedule: versions, lowest first.
 type fees []ledger.FeeDoc
 
-// openFees reads the schedule from the book. An empty book gets version 1 from the configuration; later
-// the configuration counts for nothing, which is said when it differs.
-func openFees(book *ledger.Book, ppm uint32, log zerolog.Logger) (fees, error) {
+// readFees reads the schedule from the book.
+func readFees(book *ledger.Book) (fees, error) {
 	var all fees
 	for id, body := range book.Docs(ledger.SetFees) {
 		var doc ledger.FeeDoc
@@ -25,32 +24,42 @@ func openFees(book *ledger.Book, ppm uint32, log zerolog.Logger) (fees, error) {
 		}
 		all = append(all, doc)
 	}
+	return all, nil
+}
+
+// openFees gives an empty book version 1 from the configuration; later the configuration counts for
+// nothing, which is said when it differs.
+func openFees(book *ledger.Book, ppm uint32, log zerolog.Logger) error {
+	all, err := readFees(book)
+	if err != nil {
+		return err
+	}
 	if len(all) > 0 {
 		if last := all[len(all)-1]; last.PPM != ppm {
 			log.Warn().Uint32("configured_ppm", ppm).Uint32("ledger_ppm", last.PPM).Int("version", last.Version).
 				Msg("the configured fee is not the ledger's; the ledger's is used")
 		}
-		return all, nil
+		return nil
 	}
 	if ppm > 1_000_000 {
-		return nil, fmt.Errorf("fee of %d ppm is more than everything", ppm)
+		return fmt.Errorf("fee of %d ppm is more than everything", ppm)
 	}
 	doc := ledger.FeeDoc{Version: 1, PPM: ppm, Author: "configuration"}
 	body, err := ledger.Body(doc)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, err = book.Post(ledger.Entry{
 		Kind: "fee.schedule", Key: "fee/1", Body: body,
 		Subject: &ledger.Subject{Set: ledger.SetFees, ID: strconv.Itoa(doc.Version), Rank: int64(doc.Version)},
 	})
 	if err != nil && !errors.Is(err, ledger.ErrExists) {
-		return nil, fmt.Errorf("post the fee schedule: %w", err)
+		return fmt.Errorf("post the fee schedule: %w", err)
 	}
-	return fees{doc}, nil
+	return nil
 }
 
-// at is the version in force at a height.
+// at is the version in force at a height: the newest one that is for it.
 func (f fees) at(height int64) ledger.FeeDoc {
 	now := f[0]
 	for _, doc := range f[1:] {

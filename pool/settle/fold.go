@@ -30,6 +30,7 @@ type fold struct {
 	skips   map[uint64]map[uint64]struct{} // epoch → sequences counted as extras before their turn
 	scripts map[pool.AccountID][]byte      // of every account in the slices
 	blocks  map[pool.Hash]uint64           // block → slice that it closed
+	closers map[uint64]pool.Hash           // slice → block that closed it
 
 	decoder journal.Decoder
 	shares  []pool.Share
@@ -45,7 +46,7 @@ func openFold(poolID string, fs journal.FS, dir string, ledgerSlice uint64, log 
 	f := &fold{
 		pool: poolID, fs: fs, dir: dir, scorer: newScorer(), cursors: make(map[StreamID]cursor),
 		skips: make(map[uint64]map[uint64]struct{}), scripts: make(map[pool.AccountID][]byte),
-		blocks: make(map[pool.Hash]uint64),
+		blocks: make(map[pool.Hash]uint64), closers: make(map[uint64]pool.Hash),
 	}
 	checkpoint, err := readCheckpoint(fs, dir)
 	if err != nil {
@@ -87,7 +88,7 @@ func (f *fold) replay(s *Slice) error {
 		f.scripts[x.Account] = x.Script
 	}
 	if s.Reason == ReasonBlock {
-		f.blocks[s.Block] = s.Number
+		f.blocks[s.Block], f.closers[s.Number] = s.Number, s.Block
 	}
 	return nil
 }
@@ -241,7 +242,7 @@ func (f *fold) close(reason Reason, block pool.Hash) error {
 		return err
 	}
 	if reason == ReasonBlock {
-		f.blocks[block] = s.Number
+		f.blocks[block], f.closers[s.Number] = s.Number, block
 	}
 	f.open = newOpenSlice(s.Number+1, f.store.head)
 	return nil

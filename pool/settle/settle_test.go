@@ -1,6 +1,7 @@
 package settle
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -299,7 +300,10 @@ func TestFeeSchedule(t *testing.T) {
 	if ok, err := ledger.Decode(w.book, ledger.SetFees, "1", &doc); !ok || err != nil || doc.PPM != testPPM || doc.Version != 1 {
 		t.Fatalf("first version %+v, %v, %v", doc, ok, err)
 	}
-	again, err := openFees(w.book, 99, w.log)
+	if err := openFees(w.book, 99, w.log); err != nil {
+		t.Fatal(err)
+	}
+	again, err := readFees(w.book)
 	if err != nil || len(again) != 1 || again.at(1_000_000).PPM != testPPM {
 		t.Errorf("another configuration: %+v, %v", again, err)
 	}
@@ -344,5 +348,63 @@ func TestStreamsThatDoNotGoOn(t *testing.T) {
 	block(e.blocks[3], 0, true) // no score: the block as a whole waits
 	if _, err := f.block(StreamID{"a", 8}, e.blocks[0]); err == nil {
 		t.Error("a block of another epoch")
+	}
+}
+
+// A fee that was changed counts for blocks from its height on, and PROP's round goes from block to block
+// but not to one that was orphaned.
+func TestFeeChangeAndRounds(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "prop", "2")
+	defer w.stop()
+	e := w.edge("a", 7)
+	find := func(name string, height int64, shares ...pool.Share) ledger.BlockDoc {
+		t.Helper()
+		e.write(t, shares...)
+		w.flush()
+		w.settle()
+		w.streams.deliver(t, w.candidate(name, e, height, shares[len(shares)-1]))
+		w.settle()
+		w.node.mine(name, pays(rewardScript, reward))
+		w.settle()
+		return w.doc(block(name))
+	}
+	who := func(doc ledger.BlockDoc) (out []int) {
+		for i := range 9 {
+			for _, c := range doc.Credits {
+				if c.Account == accountOf(i) {
+					out = append(out, i)
+				}
+			}
+		}
+		return out
+	}
+	first := find("b1", 1, w.share(1, wn/8), w.share(2, wn/8))
+	if _, err := ledger.ChangeFee(w.book, ledger.FeeDoc{PPM: 50_000, Height: 3}, ledger.Decision{Author: "ann", Approver: "bob", Reason: "costs"}); err != nil {
+		t.Fatal(err)
+	}
+	second := find("b2", 2, w.share(3, wn/8))
+	third := find("b3", 3, w.share(4, wn/8), w.share(5, wn/8))
+	if first.FeeVersion != 1 || second.FeeVersion != 1 || third.FeeVersion != 2 || third.Fee != reward*5/100 {
+		t.Errorf("fee versions %d, %d, %d; fee %d", first.FeeVersion, second.FeeVersion, third.FeeVersion, third.Fee)
+	}
+	if got := who(first); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("first round: %v", got)
+	}
+	if got := who(third); !slices.Equal(got, []int{4, 5}) {
+		t.Errorf("third round: %v", got)
+	}
+	w.node.active = w.node.active[:3] // b3 is orphaned
+	w.node.mine("other")
+	w.node.mine("above")
+	w.settle()
+	if got := w.doc(block("b3")); got.State != ledger.BlockOrphaned {
+		t.Fatalf("b3 is %s", got.State)
+	}
+	if got := who(find("b4", 5, w.share(6, wn/8))); !slices.Equal(got, []int{4, 5, 6}) {
+		t.Errorf("the orphaned round's shares and the new: %v", got)
+	}
+	a, err := RunAudit(w.audit())
+	if err != nil || len(a.Problems) > 0 || a.Blocks != 4 {
+		t.Errorf("audit: %+v, %v", a, err)
 	}
 }

@@ -55,7 +55,6 @@ type Settler struct {
 	log   zerolog.Logger
 
 	fold    *fold
-	fees    fees
 	chain   *chainView
 	blocks  map[pool.Hash]*tracked
 	scanned scanMark
@@ -231,8 +230,7 @@ func (s *Settler) term(ctx context.Context, token uint64) error {
 	if _, err := s.o.Book.Post(ledger.Entry{Kind: "term", Key: fmt.Sprintf("term/%d", term), Body: body}); err != nil {
 		return fmt.Errorf("begin term %d: %w", term, err)
 	}
-	s.fees, err = openFees(s.o.Book, s.o.FeePPM, s.log)
-	return err
+	return openFees(s.o.Book, s.o.FeePPM, s.log)
 }
 
 // work is the loop of the settling goroutine.
@@ -367,7 +365,7 @@ func (s *Settler) publish(ctx context.Context) {
 		return
 	}
 	start := time.Now()
-	w, err := s.o.Scheme.Window(s.fold.store.walk(s.fold.open.window(), s.fold.store.last()))
+	w, err := s.o.Scheme.Window(s.walk(s.fold.open.window(), s.fold.store.last()))
 	if err == nil {
 		call, cancel := context.WithTimeout(ctx, s.o.Deadline)
 		err = s.o.Windows.PublishWindow(call, w.Score, w.Weight)

@@ -25,6 +25,41 @@ func (f *sliceFile) walk(head *pool.Slice, last uint64) func() (*pool.Slice, err
 	}
 }
 
+// walk is the store's walk that also says where rounds ended: at slices that a block closed which was not
+// orphaned, as far as is known now.
+func (s *Settler) walk(head *pool.Slice, last uint64) func() (*pool.Slice, error) {
+	next := s.fold.store.walk(head, last)
+	return func() (*pool.Slice, error) {
+		slice, err := next()
+		if err != nil || slice == nil {
+			return slice, err
+		}
+		block, closed := s.fold.closers[slice.Number]
+		if !closed || slice == head {
+			return slice, nil
+		}
+		counts, err := s.counts(block)
+		if err != nil || !counts {
+			return slice, err
+		}
+		ended := *slice
+		ended.Block = true
+		return &ended, nil
+	}
+}
+
+// counts reports whether a block ended its round. One that is only just being entered does.
+func (s *Settler) counts(block pool.Hash) (bool, error) {
+	if b := s.blocks[block]; b != nil {
+		return b.state != ledger.BlockOrphaned && b.state != ledger.BlockRejected, nil
+	}
+	var doc ledger.BlockDoc
+	if _, err := ledger.Decode(s.o.Book, ledger.SetBlocks, block.String(), &doc); err != nil {
+		return false, err
+	}
+	return doc.State != ledger.BlockOrphaned && doc.State != ledger.BlockRejected, nil
+}
+
 // sum adds up the window of a block, as it was fixed when the block was found: whole slices, but of the
 // first floor(score * rest / slice score) for each account.
 func (f *sliceFile) sum(w *ledger.BlockWindow) ([]pool.Weight, error) {

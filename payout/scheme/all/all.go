@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/adit-pool/adit/payout/scheme/pplns"
+	"github.com/adit-pool/adit/payout/scheme/prop"
 	"github.com/adit-pool/adit/payout/scheme/solo"
 	"github.com/adit-pool/adit/pool"
 )
@@ -21,11 +22,12 @@ type Maker struct {
 func Schemes() []Maker {
 	return []Maker{
 		{pool.SchemePPLNS, func(n string) (pool.Scheme, error) { return pplns.New(n) }},
+		{pool.SchemePROP, func(string) (pool.Scheme, error) { return prop.Scheme{}, nil }},
 		{pool.SchemeSOLO, func(string) (pool.Scheme, error) { return solo.Scheme{}, nil }},
 	}
 }
 
-// Find builds the scheme of a name as configuration writes it ("pplns", "solo"). n is the window of
+// Find builds the scheme of a name as configuration writes it ("pplns", "prop", "solo"). n is the window of
 // PPLNS in blocks of expected work, such as "2" or "2.5".
 func Find(name, n string) (pool.Scheme, error) {
 	var names []string

@@ -34,7 +34,7 @@ func TestListIsComplete(t *testing.T) {
 }
 
 func TestFindRefuses(t *testing.T) {
-	if _, err := all.Find("fpps", "2"); err == nil || !strings.Contains(err.Error(), "pplns, solo") {
+	if _, err := all.Find("fpps", "2"); err == nil || !strings.Contains(err.Error(), "pplns, prop, solo") {
 		t.Errorf("unknown scheme: %v", err)
 	}
 	if _, err := all.Find("pplns", "many"); err == nil {
