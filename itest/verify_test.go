@@ -55,6 +55,7 @@ func TestVerify(t *testing.T) {
 	if explained < 3 {
 		t.Errorf("only %d credits were explained", explained)
 	}
+	decide(t, s, blocks.Blocks[0].Height)
 	s.stop()
 	out := s.adit("verify", "--data-dir", dir)
 	if !strings.Contains(out, "all is right") || !strings.Contains(out, "the shares of 0 are released") {
@@ -128,5 +129,74 @@ func changeByte(t *testing.T, random *rand.Rand, dir, path string) {
 	}
 	if err := os.WriteFile(path, was, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// decide changes the fee and a balance as two people would, and holds the ledger rebuilt from disk against
+// the running one.
+func decide(t *testing.T, s *site, height int64) {
+	t.Helper()
+	people := []string{"--data-dir", s.dir, "--author", "ann", "--approver", "bob", "--reason", "a test"}
+	from := height + 6
+	fee := append([]string{"ledger", "fee", "--ppm", "25000", "--height", fmt.Sprint(from)}, people...)
+	if out, err := exec.Command(aditBinary, append(fee, "--approver", "Ann")...).CombinedOutput(); err == nil || !strings.Contains(string(out), "same person") {
+		t.Errorf("approved by its author: %v %s", err, out)
+	}
+	if out, err := exec.Command(aditBinary, append(fee, "--height", "1")...).CombinedOutput(); err == nil || !strings.Contains(string(out), "past") {
+		t.Errorf("a fee for blocks of the past: %v %s", err, out)
+	}
+	if out := s.adit(fee...); !strings.Contains(out, "fee version 2") {
+		t.Error(out)
+	}
+	s.await("block with the new fee", time.Minute, func() error {
+		var blocks struct{ Blocks []blockView }
+		if err := s.get("/api/v1/pools/bitcoin/blocks?limit=100", &blocks); err != nil {
+			return err
+		}
+		seen := false
+		for _, b := range blocks.Blocks {
+			if want := int64(10_000); b.Height >= from {
+				want = 25_000
+				seen = seen || b.State == "immature"
+				if b.FeePPM != want {
+					t.Errorf("block at height %d has a fee of %d ppm", b.Height, b.FeePPM)
+				}
+			} else if b.FeePPM != want {
+				t.Errorf("block at height %d has a fee of %d ppm", b.Height, b.FeePPM)
+			}
+		}
+		if !seen {
+			return errors.New("none")
+		}
+		return nil
+	})
+	var blocks struct{ Blocks []blockView }
+	var whole blockView
+	if err := s.get("/api/v1/pools/bitcoin/blocks?limit=100", &blocks); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks.Blocks {
+		if err := s.get("/api/v1/pools/bitcoin/blocks/"+b.Hash, &whole); err != nil {
+			t.Fatal(err)
+		}
+		if len(whole.Credits) > 0 {
+			break
+		}
+	}
+	adjust := append([]string{"ledger", "adjust", "--miner", whole.Credits[0].Address, "--amount", "1234", "--key", "ticket 7"}, people...)
+	if out := s.adit(adjust...); !strings.Contains(out, "+1234") || strings.Contains(out, "made before") {
+		t.Error(out)
+	}
+	if out := s.adit(adjust...); !strings.Contains(out, "made before") {
+		t.Error(out)
+	}
+	if out := s.adit("ledger", "rebuild", "--data-dir", s.dir); !strings.Contains(out, "both are equal") {
+		t.Error(out)
+	}
+	if out := s.adit("payout", "reconcile", "--data-dir", s.dir); !strings.Contains(out, "agree") {
+		t.Error(out)
+	}
+	if out := s.adit("ledger", "fees", "--data-dir", s.dir); !strings.Contains(out, "ann, bob: a test") {
+		t.Error(out)
 	}
 }

@@ -265,8 +265,8 @@ func (p *PoolConfig) check(listeners map[string]string) error {
 	if _, err := chain.Script(p.RewardAddress); err != nil {
 		return fmt.Errorf("reward_address: %w", err)
 	}
-	if p.Scheme != "pplns" && p.Scheme != "solo" {
-		return fmt.Errorf("scheme %q: use pplns or solo", p.Scheme)
+	if p.Scheme != "pplns" && p.Scheme != "solo" && p.Scheme != "prop" {
+		return fmt.Errorf("scheme %q: use pplns, solo or prop", p.Scheme)
 	}
 	if !(p.PPLNSN >= 0.1 && p.PPLNSN <= 100) {
 		return fmt.Errorf("pplns_n is %v: give 0.1 to 100 (2 is usual)", p.PPLNSN)

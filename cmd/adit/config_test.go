@@ -104,7 +104,7 @@ func TestConfigRefusals(t *testing.T) {
 	f(`coin = "bitcoin"`, `coin = "ethereum"`, "proof of stake", "bitcoin mainnet")
 	f(`network = "regtest"`, `network = "moonnet"`, "moonnet", "simnet")
 	f(`reward_address = "bcrt1q`, `reward_address = "bcrt1p`, "reward_address", "checksum")
-	f(`scheme = "pplns"`, `scheme = "pps"`, "pplns or solo")
+	f(`scheme = "pplns"`, `scheme = "pps"`, "pplns, solo or prop")
 	f("pplns_n = 2", "pplns_n = 0.01", "pplns_n", "2 is usual")
 	f(`password_file = ""`, `password_file = "x"`, "only one of")
 	f(`url = "http://127.0.0.1:18443"`, `url = "127.0.0.1:18443"`, "http://host:port")

@@ -29,8 +29,8 @@ type controlServer struct {
 	done chan error
 }
 
-// startControl serves payers by pool id.
-func startControl(dataDir string, payers map[string]*payer) (*controlServer, error) {
+// startControl serves payers by pool id, and the books of rooms.
+func startControl(dataDir string, payers map[string]*payer, rooms []*room) (*controlServer, error) {
 	path := controlSocket(dataDir)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the old control socket: %w", err)
@@ -87,6 +87,7 @@ func startControl(dataDir string, payers map[string]*payer) (*controlServer, err
 		}
 		reply(w, ids, nil, nil)
 	})
+	ledgerRoutes(mux, rooms)
 	c := &controlServer{http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan error, 1)}
 	go func() { c.done <- c.http.Serve(l) }()
 	return c, nil

@@ -43,9 +43,14 @@ func (w *where) dir() (string, error) {
 	return "adit-data", nil
 }
 
-// ask sends a request about a pool to the running server and prints the answer; path follows
-// /payout/POOL.
+// ask sends a request about a pool's payouts; path follows /payout/POOL.
 func (w *where) ask(cmd *cobra.Command, method, path string) error {
+	return w.askFor(cmd, "payout", method, path)
+}
+
+// askFor sends a request about a pool to the running server and prints the answer; path follows
+// /AREA/POOL.
+func (w *where) askFor(cmd *cobra.Command, area, method, path string) error {
 	dir, err := w.dir()
 	if err != nil {
 		return err
@@ -65,7 +70,7 @@ func (w *where) ask(cmd *cobra.Command, method, path string) error {
 		}
 		id = ids[0]
 	}
-	r, err := callControl(cmd.Context(), dir, method, "/payout/"+url.PathEscape(id)+path)
+	r, err := callControl(cmd.Context(), dir, method, "/"+area+"/"+url.PathEscape(id)+path)
 	if err != nil {
 		return err
 	}

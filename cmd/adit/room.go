@@ -17,6 +17,7 @@ import (
 	"github.com/adit-pool/adit/dashboard"
 	"github.com/adit-pool/adit/payout"
 	schemes "github.com/adit-pool/adit/payout/scheme/all"
+	"github.com/adit-pool/adit/payout/scheme/prop"
 	"github.com/adit-pool/adit/pool"
 	chains "github.com/adit-pool/adit/pool/chain/all"
 	"github.com/adit-pool/adit/pool/edge"
@@ -205,8 +206,12 @@ func (r *room) openEdge(dev bool) error {
 		return r.journal.Close(ctx)
 	})
 	scheme := pool.SchemePPLNS
-	if r.cfg.Scheme == pool.SchemeSOLO.String() {
+	switch r.cfg.Scheme {
+	case pool.SchemeSOLO.String():
 		scheme = pool.SchemeSOLO
+	case pool.SchemePROP.String():
+		scheme = pool.SchemePROP
+		r.log.Warn().Str("event", "scheme.hoppable").Msg(prop.Warning)
 	}
 	r.engine, err = pool.NewEngine(pool.EngineConfig{
 		PoolID: r.cfg.ID, Chain: r.chain, Scheme: scheme, Tag: r.cfg.Tag, Epoch: r.journal.Epoch(),

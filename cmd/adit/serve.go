@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/adit-pool/adit/dashboard"
+	"github.com/adit-pool/adit/payout/scheme/prop"
+	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/redis"
 )
 
@@ -51,6 +53,11 @@ func serveCommand() *cobra.Command {
 			}
 			if check {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is in order: %d pools\n", config, len(cfg.Pool))
+				for i := range cfg.Pool {
+					if cfg.Pool[i].Scheme == pool.SchemePROP.String() {
+						fmt.Fprintf(cmd.OutOrStdout(), "pool %s: %s\n", cfg.Pool[i].ID, prop.Warning)
+					}
+				}
 				return nil
 			}
 			log := newLog(os.Stderr, cfg.Log.Level, cfg.Log.Format)
@@ -160,7 +167,7 @@ func serve(ctx context.Context, cfg *Config, dev *devSite, out io.Writer, log ze
 	if err != nil {
 		return err
 	}
-	control, err := startControl(cfg.DataDir, payers)
+	control, err := startControl(cfg.DataDir, payers, rooms)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// bookState is the whole state of a book in one number.
+type bookState struct {
+	Seq    uint64     `json:"seq"`
+	Digest ledger.Hex `json:"digest"`
+}
+
+func stateOf(book *ledger.Book) (bookState, error) {
+	head, digest, err := book.Digest()
+	return bookState{head.Seq, digest[:]}, err
+}
+
+// ledgerRoutes answers the commands of `adit ledger` about the rooms' books.
+func ledgerRoutes(mux *http.ServeMux, rooms []*room) {
+	handle := func(pattern string, answer func(r *room, q url.Values) (any, func(io.Writer) error, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
+			for _, r := range rooms {
+				if r.cfg.ID == req.PathValue("pool") {
+					result, text, err := answer(r, req.URL.Query())
+					reply(w, result, err, text)
+					return
+				}
+			}
+			reply(w, nil, fmt.Errorf("no pool %q here", req.PathValue("pool")), nil)
+		})
+	}
+	handle("GET /ledger/{pool}/state", func(r *room, _ url.Values) (any, func(io.Writer) error, error) {
+		s, err := stateOf(r.book)
+		return s, nil, err
+	})
+	handle("GET /ledger/{pool}/fees", func(r *room, _ url.Values) (any, func(io.Writer) error, error) {
+		var fees []ledger.FeeDoc
+		for id, body := range r.book.Docs(ledger.SetFees) {
+			var doc ledger.FeeDoc
+			if err := json.Unmarshal(body, &doc); err != nil {
+				return nil, nil, fmt.Errorf("read fee version %s: %w", id, err)
+			}
+			fees = append(fees, doc)
+		}
+		return fees, func(out io.Writer) error {
+			fmt.Fprintln(out, "version        ppm  from height  author, approver: reason")
+			for _, f := range fees {
+				fmt.Fprintf(out, "%7d %10d %12d  %s, %s: %s\n", f.Version, f.PPM, f.Height, f.Author, f.Approver, f.Reason)
+			}
+			return nil
+		}, nil
+	})
+	handle("POST /ledger/{pool}/fee", changeFee)
+	handle("POST /ledger/{pool}/adjust", adjust)
+}
+
+func decision(q url.Values) ledger.Decision {
+	return ledger.Decision{Author: q.Get("author"), Approver: q.Get("approver"), Reason: q.Get("reason")}
+}
+
+func changeFee(r *room, q url.Values) (any, func(io.Writer) error, error) {
+	if r.cfg.Scheme == pool.SchemeSOLO.String() {
+		return nil, nil, errors.New("a solo pool's fee is paid by the blocks themselves: change fee_ppm in the configuration and start anew")
+	}
+	ppm, err := strconv.ParseUint(q.Get("ppm"), 10, 32)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--ppm %q is not a number of parts per million", q.Get("ppm"))
+	}
+	height, err := strconv.ParseInt(q.Get("height"), 10, 64)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--height %q is not a block height", q.Get("height"))
+	}
+	job := r.engine.Current()
+	if job == nil {
+		return nil, nil, errors.New("there is no work yet, so the chain's height is not known: try again")
+	}
+	if now := job.Template.Height; height <= now {
+		return nil, nil, fmt.Errorf("--height %d is worked on or past: miners are to know a fee before they work for it; give %d or more", height, now+1)
+	}
+	e, err := ledger.ChangeFee(r.book, ledger.FeeDoc{PPM: uint32(ppm), Height: height}, decision(q))
+	if err != nil {
+		return nil, nil, err
+	}
+	return e, func(out io.Writer) error {
+		_, err := fmt.Fprintf(out, "ledger entry %d: fee version %s, %d ppm for blocks from height %d on\n", e.Seq, e.Subject.ID, ppm, height)
+		return err
+	}, nil
+}
+
+func adjust(r *room, q url.Values) (any, func(io.Writer) error, error) {
+	amount, err := strconv.ParseInt(q.Get("amount"), 10, 64)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--amount %q is not a number of base units", q.Get("amount"))
+	}
+	account, address, err := findMiner(r.book, q.Get("miner"))
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := ledger.Adjust(r.book, q.Get("key"), ledger.Adjustment{Account: account, Amount: pool.Amount(amount), Decision: decision(q)})
+	again := ""
+	if errors.Is(err, ledger.ErrExists) {
+		again, err = " (made before; nothing was posted now)", nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return e, func(out io.Writer) error {
+		_, err := fmt.Fprintf(out, "ledger entry %d: %+d to %s (account %s), who has %d available now%s\n",
+			e.Seq, amount, address, account, r.book.Balance(ledger.MinerAvailable(account)), again)
+		return err
+	}, nil
+}
+
+func ledgerCommand() *cobra.Command {
+	w := new(where)
+	cmd := &cobra.Command{
+		Use: "ledger", Short: "Change fees, correct balances, and fold the ledger anew",
+		Long: `ledger's commands ask the running adit serve, which is the only one that writes to the ledger. What people
+decide stands in it for ever, with author, approver and reason; author and approver are two people.
+
+  adit ledger fees           the fee schedule
+  adit ledger fee            a new fee from a coming block on
+  adit ledger adjust         give a miner something, or take it
+  adit ledger rebuild        fold the ledger anew from disk and compare`,
+	}
+	w.flags(cmd)
+	cmd.AddCommand(w.ledgerAsking("fees", "Show the fee schedule", "GET", "/fees", nil), feeCommand(w), adjustCommand(w), rebuildCommand(w))
+	return cmd
+}
+
+// ledgerAsking is a command that asks the server about the ledger.
+func (w *where) ledgerAsking(use, short, method, path string, query func() (url.Values, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if query == nil {
+				return w.askFor(cmd, "ledger", method, path)
+			}
+			q, err := query()
+			if err != nil {
+				return err
+			}
+			return w.askFor(cmd, "ledger", method, path+"?"+q.Encode())
+		},
+	}
+}
+
+// decisionFlags adds the flags of a decision; the result reads them.
+func decisionFlags(cmd *cobra.Command) func() url.Values {
+	var d ledger.Decision
+	f := cmd.Flags()
+	f.StringVar(&d.Author, "author", "", "who wants it")
+	f.StringVar(&d.Approver, "approver", "", "who allows it; somebody else")
+	f.StringVar(&d.Reason, "reason", "", "why")
+	for _, name := range []string{"author", "approver", "reason"} {
+		_ = cmd.MarkFlagRequired(name) // fails only for flags that there are not
+	}
+	return func() url.Values {
+		return url.Values{"author": {d.Author}, "approver": {d.Approver}, "reason": {d.Reason}}
+	}
+}
+
+func feeCommand(w *where) *cobra.Command {
+	var ppm uint32
+	var height int64
+	var decided func() url.Values
+	cmd := w.ledgerAsking("fee", "Set the fee for blocks from a coming height on", "POST", "/fee", func() (url.Values, error) {
+		q := decided()
+		q.Set("ppm", strconv.FormatUint(uint64(ppm), 10))
+		q.Set("height", strconv.FormatInt(height, 10))
+		return q, nil
+	})
+	cmd.Flags().Uint32Var(&ppm, "ppm", 0, "fee in parts per million: 10000 is 1 %")
+	cmd.Flags().Int64Var(&height, "height", 0, "first block height that it is for")
+	decided = decisionFlags(cmd)
+	_ = cmd.MarkFlagRequired("ppm")
+	_ = cmd.MarkFlagRequired("height")
+	return cmd
+}
+
+func adjustCommand(w *where) *cobra.Command {
+	var miner, key string
+	var amount int64
+	var decided func() url.Values
+	cmd := w.ledgerAsking("adjust", "Give a miner something out of the operator's equity, or take it", "POST", "/adjust", func() (url.Values, error) {
+		q := decided()
+		if key == "" {
+			key = rand.Text()
+		}
+		q.Set("miner", miner)
+		q.Set("amount", strconv.FormatInt(amount, 10))
+		q.Set("key", key)
+		return q, nil
+	})
+	f := cmd.Flags()
+	f.StringVar(&miner, "miner", "", "the miner's address or account id")
+	f.Int64Var(&amount, "amount", 0, "base units; below 0 takes it from the miner")
+	f.StringVar(&key, "key", "", "name of the adjustment, such as a ticket's number: given again it is not made twice")
+	decided = decisionFlags(cmd)
+	_ = cmd.MarkFlagRequired("miner")
+	_ = cmd.MarkFlagRequired("amount")
+	return cmd
+}
+
+func rebuildCommand(w *where) *cobra.Command {
+	return &cobra.Command{
+		Use: "rebuild", Short: "Fold the ledger anew from disk and compare with the running server", Args: cobra.NoArgs,
+		Long: `rebuild reads the ledger from its first entry, folds all balances and documents anew and prints the SHA-256 of
+the whole state in one sorted form. When adit serve runs on the directory, its own state, which grew entry by
+entry, must have the same. A Redis that lost the ledger's entries needs no command: adit serve notices and
+gives them back from disk.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := w.poolDir("ledger")
+			if err != nil {
+				return err
+			}
+			id := filepath.Base(filepath.Dir(dir))
+			data, err := w.dir()
+			if err != nil {
+				return err
+			}
+			var running bookState
+			answer, noServer := callControl(cmd.Context(), data, "GET", "/ledger/"+url.PathEscape(id)+"/state")
+			if noServer == nil {
+				if err := json.Unmarshal(answer.Result, &running); err != nil {
+					return fmt.Errorf("read the state of the server: %w", err)
+				}
+			}
+			book, err := ledger.View(dir, id, running.Seq)
+			if err != nil {
+				return err
+			}
+			defer book.Close()
+			rebuilt, err := stateOf(book)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			fmt.Fprintf(out, "rebuilt from disk    entry %d  %x\n", rebuilt.Seq, []byte(rebuilt.Digest))
+			if noServer != nil {
+				_, err := fmt.Fprintln(out, "no adit serve runs here to compare with")
+				return err
+			}
+			fmt.Fprintf(out, "of the running pool  entry %d  %x\n", running.Seq, []byte(running.Digest))
+			if rebuilt.Seq != running.Seq || string(rebuilt.Digest) != string(running.Digest) {
+				return errors.New("the two states differ: run adit verify")
+			}
+			_, err = fmt.Fprintln(out, "both are equal")
+			return err
+		},
+	}
+}
