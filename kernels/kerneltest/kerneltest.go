@@ -230,13 +230,22 @@ func concurrent(t *testing.T, k kernels.Kernel) {
 	wait.Wait()
 }
 
-// BenchmarkScan reports hashes per second of one goroutine.
+// BenchmarkScan reports hashes per second of one goroutine and, by the clock it
+// had on the average, cycles per hash: that number is to be compared with what the
+// CPU's execution units allow.
 func BenchmarkScan(b *testing.B, k kernels.Kernel) {
 	var header [kernels.HeaderSize]byte
 	var none [32]byte
 	b.ReportAllocs()
+	clock := kernels.Clock()
+	b.ResetTimer()
 	k.Scan(&header, 0, uint64(b.N), &none, func(uint32) bool { return true })
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "H/s")
+	b.StopTimer()
+	rate := float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate, "H/s")
+	if clock = (clock + kernels.Clock()) / 2; clock != 0 {
+		b.ReportMetric(clock/rate, "cycles/H")
+	}
 }
 
 // BenchmarkHash is the cost of the proof-of-work hash of one share.
