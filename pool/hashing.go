@@ -13,12 +13,12 @@ const (
 	// maxMisses is how many hashes in a row a session may have computed for nothing before it is put among
 	// those that share what is left over.
 	maxMisses = 16
-	// maxWaiting is how many sessions of that kind may wait. At scrypt's cost it is some 200 ms.
+	// maxWaiting is how many sessions of that kind may wait. At scrypt's cost it is half a second.
 	maxWaiting = 64
 	// missPart is the part of one processor that all of them together get: one in missPart.
-	missPart = 8
+	missPart = 32
 	// maxPause bounds the time between two of their hashes on a machine that is slow for another reason.
-	maxPause = 20 * time.Millisecond
+	maxPause = 50 * time.Millisecond
 )
 
 // hashing computes proofs of work that cost much. Each session waits for at most one at a time, and turns
