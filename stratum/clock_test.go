@@ -219,3 +219,44 @@ func matches(pattern, line string) bool {
 	_, err := stratumtest.Match(pattern, line)
 	return err == nil
 }
+
+// slowJudge is a pool that judges no share before it is let go.
+type slowJudge struct {
+	*stratumtest.Pool
+	letGo chan struct{}
+}
+
+func (p slowJudge) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (pool.Verdict, *pool.Commit) {
+	<-p.letGo
+	return p.Pool.Submit(s, sub, now)
+}
+
+// A connection whose share waits to be judged delays no other connection's job.
+func TestJobsWaitForNoJudge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := slowJudge{stratumtest.NewPool(pool.SchemePPLNS, true), make(chan struct{})}
+		ln := stratumtest.ListenPipes()
+		s := stratumtest.StartOn(t, ln, stratum.Options{Pool: p, Dialect: v1.New()})
+		defer s.Stop(t)
+		var clients [2]*stratumtest.Client
+		for i := range clients {
+			nc, err := ln.Dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			clients[i] = stratumtest.NewClient(t, nc)
+			clients[i].Open("testa")
+		}
+		line, _ := clients[0].SubmitLine(clients[0].Find(&clients[0].Rig.Job))
+		clients[0].Send(line)
+		time.Sleep(25 * time.Second) // vardiff has looked at all connections meanwhile
+		p.NextBlock()
+		began := time.Now()
+		clients[1].Expect(stratumtest.Notify)
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("a job waited %v", waited)
+		}
+		close(p.letGo)
+		clients[0].Expect(`{"id":101,"result":null,"error":[21,"Stale share: the chain has a new tip",null]}`)
+	})
+}

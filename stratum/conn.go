@@ -182,10 +182,14 @@ func (c *Conn) offer() {
 	c.poke()
 }
 
-// review asks vardiff whether the difficulty still fits, and whether somebody was banned by now.
+// review asks vardiff whether the difficulty still fits, and whether somebody was banned by now. A
+// connection whose message is being judged is left for the next time: its shares may wait for their turn
+// to be hashed, and nobody's new job waits with them.
 func (c *Conn) review(now time.Time) {
 	defer c.caught(false)
-	c.mu.Lock()
+	if !c.mu.TryLock() {
+		return
+	}
 	defer c.mu.Unlock()
 	if c.known {
 		if _, banned := c.srv.opts.Bans.banned(c.remote.Addr(), &c.account, now); banned {

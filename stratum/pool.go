@@ -8,7 +8,7 @@ import (
 
 // Pool is what the server needs of the rest: sessions, jobs, judgement. All methods may be called from
 // many goroutines; those that take a Session are called with its connection's lock held and must not
-// wait for a network or a disk.
+// wait for a network or a disk; Submit may wait for its turn to compute a hash.
 type Pool interface {
 	Params() *pool.Params
 	// NewSession starts the state of a connection; the error is a pool that can take no more.
