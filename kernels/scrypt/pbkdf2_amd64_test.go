@@ -39,3 +39,15 @@ func TestPBKDF2(t *testing.T) {
 		}
 	}
 }
+
+// Scratch memory is pooled, and a pool may drop it (the race detector makes it
+// do so); a batch of 24 must not allocate for every hash.
+func TestHashBatchReusesMemory(t *testing.T) {
+	if !useSHANI() || Fastest().Name == "generic" {
+		t.Skip("the standard library's PBKDF2 allocates")
+	}
+	headers, out := make([][kernels.HeaderSize]byte, 24), make([][32]byte, 24)
+	if n := testing.AllocsPerRun(20, func() { HashBatch(headers, out) }); n >= 3 {
+		t.Errorf("a batch allocates %v times", n)
+	}
+}

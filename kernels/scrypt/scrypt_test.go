@@ -2,6 +2,7 @@ package scrypt_test
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/adit-pool/adit/kernels/kerneltest"
@@ -40,12 +41,17 @@ func TestHashBatch(t *testing.T) {
 func BenchmarkScan(b *testing.B) { kerneltest.BenchmarkAll(b, scrypt.Implementations()) }
 func BenchmarkHash(b *testing.B) { kerneltest.BenchmarkHash(b, scrypt.Kernel{}) }
 
-// BenchmarkHashBatch is the cost of one share among as many as there are lanes.
+// BenchmarkHashBatch is the cost of one share in batches of some sizes.
 func BenchmarkHashBatch(b *testing.B) {
-	n := scrypt.Fastest().Lanes
-	headers, out := make([][80]byte, n), make([][32]byte, n)
-	b.ReportAllocs()
-	for done := 0; done < b.N; done += n {
-		scrypt.HashBatch(headers, out)
+	for _, n := range []int{1, 4, 8, 16, 24, 64} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			headers, out := make([][80]byte, n), make([][32]byte, n)
+			scrypt.HashBatch(headers, out) // calibrates
+			b.ReportAllocs()
+			b.ResetTimer()
+			for done := 0; done < b.N; done += n {
+				scrypt.HashBatch(headers, out)
+			}
+		})
 	}
 }
