@@ -25,3 +25,6 @@ func (b *bucket) take(now time.Time) time.Duration {
 	}
 	return time.Duration(-b.tokens / b.rate * float64(time.Second))
 }
+
+// charge takes tokens that are owed from now on.
+func (b *bucket) charge(tokens float64) { b.tokens -= tokens }

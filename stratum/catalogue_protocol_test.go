@@ -87,7 +87,7 @@ func serveAddresses(t *testing.T) (*stratumtest.Running, *stratumtest.Pool) {
 		t.Fatal(err)
 	}
 	p := stratumtest.NewPool(pool.SchemePPLNS, true)
-	return stratumtest.Start(t, stratum.Options{Pool: addressed{p, chain}, Dialect: v1.New()}), p
+	return stratumtest.Start(t, stratum.Options{Pool: addressed{p, chain}, Dialect: v1.New(), Rate: 1e5}), p
 }
 
 const (
@@ -101,6 +101,7 @@ const (
 func TestP7BadLoginsAskNobody(t *testing.T) {
 	s, _ := serveAddresses(t)
 	c := stratumtest.Dial(t, s.Addr)
+	lives(c)
 	go io.WriteString(c, strings.Repeat(`{"id":5,"method":"mining.authorize","params":["`+bech32[:41]+`5","x"]}`+"\n", 10_000))
 	if n := len(c.Closed()); n != 512 {
 		t.Errorf("%d answers, want 512", n)
@@ -126,7 +127,7 @@ func TestP8WorkerNames(t *testing.T) {
 
 // A connection takes one extranonce1 however often it subscribes, and one that asks for nothing takes none.
 func TestP9SubscribeLoop(t *testing.T) {
-	s, _ := serve(t)
+	s, _ := serve(t, func(o *stratum.Options) { o.Rate = 1e5 })
 	c := stratumtest.Dial(t, s.Addr)
 	first := subscribe(c, "")
 	en1 := c.Rig.Extranonce1

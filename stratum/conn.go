@@ -54,6 +54,7 @@ type Conn struct {
 	now      time.Time       // of the message in hand
 	sub      pool.Submission // of the message in hand; here, not to be allocated
 	accepted bool            // the message in hand was an accepted share
+	admitted bool            // it was a login that added a user
 	shares   int             // accepted, not early
 	refusals [numStrikes]int // without an accepted share between them
 	readDone bool

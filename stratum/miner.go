@@ -147,6 +147,7 @@ func (c *Conn) authorize(user, password string) error {
 	}
 	c.users[user] = len(s.Workers)
 	s.Workers = append(s.Workers, w)
+	c.admitted = true
 	if len(s.Workers) == 1 {
 		c.srv.opts.Bans.meet(origin(c.remote), false)
 		c.Renew()

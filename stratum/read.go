@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// idleCost is what a message costs of the rate that is neither an accepted share nor another user's login.
+const idleCost = 5
+
 // readBuffer is the first size of a connection's read buffer; most messages fit.
 const readBuffer = 1024
 
@@ -39,6 +42,9 @@ func (c *Conn) read() Close {
 			}
 			used += size
 			last, begun = c.now, time.Time{}
+		}
+		if used > 0 { // the replies to all that came together leave together
+			c.poke()
 		}
 		n = copy(buf, buf[used:n])
 		limit := o.Dialect.Limit(ready)
@@ -88,6 +94,7 @@ func (c *Conn) read() Close {
 func (c *Conn) await() Close {
 	if wait := c.bucket.take(time.Now()); wait > 0 {
 		c.srv.counters.throttled.Add(1)
+		c.poke()
 		t := time.NewTimer(wait)
 		defer t.Stop()
 		select {
@@ -105,6 +112,7 @@ func (c *Conn) await() Close {
 		if !full {
 			return CloseNone
 		}
+		c.poke()
 		select {
 		case <-c.room:
 		case <-c.stop:
@@ -120,7 +128,9 @@ func (c *Conn) handle(msg []byte) (ready bool, why Close) {
 	s := c.srv
 	s.counters.messages.Add(1)
 	outcome, ready, accepted, proven, why := c.message(msg)
-	c.poke()
+	if !accepted && !c.admitted {
+		c.bucket.charge(idleCost - 1)
+	}
 	if proven {
 		s.opts.Bans.meet(origin(c.remote), true)
 	}
@@ -145,7 +155,7 @@ func (c *Conn) message(msg []byte) (outcome Outcome, ready, accepted, proven boo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.shares
-	c.now, c.accepted = time.Now(), false
+	c.now, c.accepted, c.admitted = time.Now(), false, false
 	out, outcome := c.srv.opts.Dialect.Message(c, c.out.buf, msg)
 	c.out.put(out)
 	if c.after == afterReplies {

@@ -46,8 +46,8 @@ type Options struct {
 	Line      time.Duration // from a message's first byte to its last; default 30 s
 	Idle      time.Duration // between messages; default 10 min
 	Write     time.Duration // for one write, and for what is left to say at the end; default 10 s
-	Rate      float64       // messages a second of one connection, beyond which it is read more slowly; default 500
-	Burst     int           // messages that may come at once; default 1000
+	Rate      float64       // accepted shares a second of one connection, beyond which it is read more slowly; other messages count five; default 500
+	Burst     int           // as many may come at once; default 500
 	Strikes   int           // unreadable messages without an accepted share between them, then it is dropped; default 16
 	Refusals  int           // refused shares or logins likewise; default 512
 	Resume    time.Duration // how long a lost connection's session may be taken up again; default 10 min, -1 never
@@ -75,7 +75,7 @@ func (o *Options) setDefaults() {
 	defaultTo(&o.Idle, 10*time.Minute)
 	defaultTo(&o.Write, 10*time.Second)
 	defaultTo(&o.Rate, 500)
-	defaultTo(&o.Burst, 1000)
+	defaultTo(&o.Burst, 500)
 	defaultTo(&o.Strikes, 16)
 	defaultTo(&o.Refusals, 512)
 	defaultTo(&o.Resume, 10*time.Minute)
