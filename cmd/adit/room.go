@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -309,6 +312,23 @@ func (r *room) live() dashboard.Live {
 		l.Sessions += s.Stats().Connections
 	}
 	return l
+}
+
+// metrics writes the Stratum servers' counters in the Prometheus text format.
+func (r *room) metrics(w io.Writer) {
+	for i, s := range r.servers {
+		at := fmt.Sprintf("pool=%q,listener=%q", r.cfg.ID, r.listeners[i].Addr())
+		st := s.Stats()
+		fmt.Fprintf(w, "pool_stratum_connections{%s} %d\n", at, st.Connections)
+		fmt.Fprintf(w, "pool_stratum_accepted_total{%s} %d\n", at, st.Accepted)
+		fmt.Fprintf(w, "pool_stratum_messages_total{%s} %d\n", at, st.Messages)
+		fmt.Fprintf(w, "pool_stratum_malformed_total{%s} %d\n", at, st.Malformed)
+		fmt.Fprintf(w, "pool_stratum_throttled_total{%s} %d\n", at, st.Throttled)
+		fmt.Fprintf(w, "pool_stratum_jobs_total{%s} %d\n", at, st.Jobs)
+		for _, reason := range slices.Sorted(maps.Keys(st.Closed)) {
+			fmt.Fprintf(w, "pool_stratum_closed_total{%s,reason=%q} %d\n", at, reason, st.Closed[reason])
+		}
+	}
 }
 
 // settledCandidates tells the edge which found blocks the ledger has, so that it stops repeating them.

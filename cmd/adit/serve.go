@@ -223,6 +223,11 @@ func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Se
 			}
 			return r.live(), true
 		},
+		Metrics: func(w io.Writer) {
+			for _, r := range rooms {
+				r.metrics(w)
+			}
+		},
 	}
 	for _, r := range rooms {
 		byID[r.cfg.ID] = r
