@@ -75,17 +75,18 @@ func (j *job) forSHANI() (out [37]uint32) {
 func (j *job) forLanes() (out [35]uint32) {
 	copy(out[0:], j.state3[:])
 	copy(out[8:], j.mid[:])
+	const firstWord = 18
 	out[16] = j.w16 + roundConstants[16]
 	out[17] = j.w17 + roundConstants[17]
-	copy(out[18:], []uint32{
-		18 - 18: sigma1(j.w16) + j.w[2],
-		19 - 18: sigma1(j.w17) + sigma0(j.w[4]),
-		20 - 18: j.w[4],
-		22 - 18: j.w[15],
-		23 - 18: j.w16,
-		24 - 18: j.w17,
-		30 - 18: sigma0(j.w[15]),
-		31 - 18: sigma0(j.w16) + j.w[15],
+	copy(out[firstWord:], []uint32{
+		18 - firstWord: sigma1(j.w16) + j.w[2],
+		19 - firstWord: sigma1(j.w17) + sigma0(j.w[4]),
+		20 - firstWord: j.w[4],
+		22 - firstWord: j.w[15],
+		23 - firstWord: j.w16,
+		24 - firstWord: j.w17,
+		30 - firstWord: sigma0(j.w[15]),
+		31 - firstWord: sigma0(j.w16) + j.w[15],
 	})
 	out[32] = j.high
 	out[33], out[34] = j.w16, j.w17
