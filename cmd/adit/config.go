@@ -43,6 +43,7 @@ type PoolConfig struct {
 	FeePPM        uint32          `toml:"fee_ppm"`
 	Tag           string          `toml:"tag"`
 	KeyFile       string          `toml:"key_file"`
+	BanExempt     string          `toml:"ban_exempt"`
 	Node          []NodeConfig    `toml:"node"`
 	Stratum       []StratumConfig `toml:"stratum"`
 }
@@ -63,6 +64,13 @@ type StratumConfig struct {
 	MinDifficulty   float64 `toml:"min_difficulty"`
 	MaxDifficulty   float64 `toml:"max_difficulty"`
 	SharesPerMinute float64 `toml:"shares_per_minute"`
+
+	TLSCert          string `toml:"tls_cert"`
+	TLSKey           string `toml:"tls_key"`
+	TLSOnly          bool   `toml:"tls_only"`
+	ProxyFrom        string `toml:"proxy_from"`
+	VersionMask      string `toml:"version_mask"`
+	ReconnectSeconds int64  `toml:"reconnect_seconds"`
 }
 
 // DashboardConfig is the web server of pages, API and metrics.
@@ -136,6 +144,10 @@ func (c *Config) anchor(dir string) {
 			n := &c.Pool[i].Node[j]
 			paths = append(paths, &n.PasswordFile, &n.CookieFile)
 		}
+		for j := range c.Pool[i].Stratum {
+			s := &c.Pool[i].Stratum[j]
+			paths = append(paths, &s.TLSCert, &s.TLSKey)
+		}
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -200,6 +212,9 @@ func (p *PoolConfig) complete() {
 		}
 		if s.MaxDifficulty == 0 {
 			s.MaxDifficulty = 1e12
+		}
+		if s.VersionMask == "" {
+			s.VersionMask = "1fffe000"
 		}
 	}
 }
@@ -274,6 +289,9 @@ func (p *PoolConfig) check(listeners map[string]string) error {
 	if p.FeePPM > 1_000_000 {
 		return fmt.Errorf("fee_ppm is %d: at most 1000000, which is 100 %%; 10000 is 1 %%", p.FeePPM)
 	}
+	if _, err := prefixes("ban_exempt", p.BanExempt); err != nil {
+		return err
+	}
 	if len(p.Node) == 0 {
 		return errors.New("no [[pool.node]] table: at least one full node is needed")
 	}
@@ -307,6 +325,9 @@ func (p *PoolConfig) check(listeners map[string]string) error {
 		if !(s.MinDifficulty > 0 && s.MinDifficulty <= s.StartDifficulty && s.StartDifficulty <= s.MaxDifficulty) {
 			return fmt.Errorf("stratum[%d]: need 0 < min_difficulty <= start_difficulty <= max_difficulty, have %v, %v, %v",
 				i, s.MinDifficulty, s.StartDifficulty, s.MaxDifficulty)
+		}
+		if err := s.checkListener(); err != nil {
+			return fmt.Errorf("stratum[%d]: %w", i, err)
 		}
 		if !(s.SharesPerMinute > 0 && s.SharesPerMinute <= 6000) {
 			return fmt.Errorf("stratum[%d].shares_per_minute is %v: give 1 to 6000", i, s.SharesPerMinute)

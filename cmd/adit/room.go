@@ -30,7 +30,6 @@ import (
 	"github.com/adit-pool/adit/pool/redis"
 	"github.com/adit-pool/adit/pool/settle"
 	"github.com/adit-pool/adit/stratum"
-	dialects "github.com/adit-pool/adit/stratum/all"
 )
 
 // room is one pool's parts, wired. They are opened in order by openRoom, run by run, and closed in
@@ -54,6 +53,7 @@ type room struct {
 
 	listeners []net.Listener
 	servers   []*stratum.Server
+	bans      *stratum.Bans
 
 	closers []func() error // in the order of opening
 }
@@ -218,7 +218,7 @@ func (r *room) openEdge(dev bool) error {
 	}
 	r.engine, err = pool.NewEngine(pool.EngineConfig{
 		PoolID: r.cfg.ID, Chain: r.chain, Scheme: scheme, Tag: r.cfg.Tag, Epoch: r.journal.Epoch(),
-		RewardScript: r.reward, FeePPM: r.cfg.FeePPM,
+		RewardScript: r.reward, FeePPM: r.cfg.FeePPM, VersionMask: r.cfg.rollable(),
 	})
 	if err != nil {
 		return err
@@ -278,24 +278,6 @@ func (r *room) openPayer(cfg *Config, dev bool) error {
 		return err
 	}
 	r.payer = &payer{payouts: payouts, params: r.chain.Params(), threshold: o.Threshold, automatic: dev, log: r.log}
-	return nil
-}
-
-func (r *room) openServers() error {
-	for i := range r.cfg.Stratum {
-		dialect, err := dialects.Named("v1")
-		if err != nil {
-			return err
-		}
-		server, err := stratum.New(stratum.Options{
-			Pool: r.edge, Dialect: dialect, Limits: r.cfg.Stratum[i].limits(),
-			Log: r.log.With().Str("listener", r.listeners[i].Addr().String()).Logger(),
-		})
-		if err != nil {
-			return fmt.Errorf("stratum[%d]: %w", i, err)
-		}
-		r.servers = append(r.servers, server)
-	}
 	return nil
 }
 
