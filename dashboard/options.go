@@ -44,6 +44,7 @@ type Chain interface {
 type PoolInfo struct {
 	ID            string // [a-z0-9-]{1,32}, none of the site's own first path parts
 	Coin, Network string
+	Algorithm     string // proof of work as `adit mine --algorithm` takes it, "" for its default
 	Symbol        string
 	Decimals      int
 	Scheme        string // "pplns", "solo"

@@ -35,8 +35,9 @@ type poolPart struct {
 
 // connect is how to point a rig at a pool.
 type connect struct {
-	Stratum []string
-	User    string
+	Stratum   []string
+	User      string
+	Algorithm string
 }
 
 // healthRow is one part of a pool and how it is.
@@ -100,7 +101,7 @@ func (p *poolState) part(r request, snap *snapshot) (poolPart, error) {
 	part := poolPart{
 		Info: p.info, View: v, Known: !snap.at.IsZero(),
 		Chart:   chartOf(v.History, 60, "/api/v1/pools/"+p.info.ID, "Hashrate of "+title(p.info)+" over the last day"),
-		Connect: connect{p.info.Stratum, "YOUR_ADDRESS.worker"},
+		Connect: connect{p.info.Stratum, "YOUR_ADDRESS.worker", p.info.Algorithm},
 		Effort:  "–", BlockTime: blockTimeText(expectedHashes(v), v.Hashrate),
 		Rejected:  rejectShare(v.Accepted, v.Rejected),
 		AllBlocks: snap.blocks.total, AllPaid: snap.payouts.total,

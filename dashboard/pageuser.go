@@ -83,7 +83,7 @@ func (p *poolState) user(r request, snap *snapshot, address string, id pool.Acco
 	part := userPart{
 		Info: p.info, Source: source, Account: a, ID: id.String(),
 		Chart:   chartOf(a.View.History, 600, source, "Hashrate of this address in "+title(p.info)+" over the last day"),
-		Connect: connect{p.info.Stratum, address + ".worker"},
+		Connect: connect{p.info.Stratum, address + ".worker", p.info.Algorithm},
 		Share:   fraction(a.score, a.total), BlockTime: blockTimeText(expectedHashes(&snap.view), a.View.Hashrate),
 		Searched: len(snap.blocks.rows),
 	}

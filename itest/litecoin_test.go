@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,6 +143,9 @@ func TestLitecoinBlockCreditPayout(t *testing.T) {
 	litecoind(t).Kill() // or skip
 	dir := t.TempDir()
 	s := startDev(t, dir, "--coin", "litecoin", "--redis", "embedded")
+	if !strings.Contains(s.printed(), "adit mine --algorithm scrypt --pool "+s.state.Stratum) {
+		t.Errorf("a miner is not told the algorithm:\n%s", s.printed())
+	}
 	mainJob(t, s)
 	s.await("books that agree with the node", 30*time.Second, func() error {
 		if out := s.adit("payout", "reconcile", "--data-dir", dir); !strings.Contains(out, "agree") {
@@ -246,6 +250,25 @@ func TestLitecoinAcrossMWEB(t *testing.T) {
 	s.stop()
 }
 
+// checkDifficulty holds the network difficulty that a pool of scrypt shows to the node's own, which is in
+// Bitcoin's unit: difficulty 1 of scrypt miners is 65536 times as easy.
+func checkDifficulty(t *testing.T, s *site) {
+	t.Helper()
+	var own float64
+	if err := s.node().Call(t.Context(), "getdifficulty", &own); err != nil {
+		t.Fatal(err)
+	}
+	var shown struct {
+		NetworkDifficulty float64 `json:"network_difficulty"`
+	}
+	if err := s.pool("", &shown); err != nil {
+		t.Fatal(err)
+	}
+	if ratio := shown.NetworkDifficulty / own / 65536; ratio < 0.999 || ratio > 1.001 {
+		t.Errorf("%s: network difficulty %g is shown, the node says %g", s.state.Coin, shown.NetworkDifficulty, own)
+	}
+}
+
 // TestTwoPools serves Bitcoin and Litecoin from one process and one Redis.
 func TestTwoPools(t *testing.T) {
 	btcd, err := devnode.StartBtcd(t.Context(), devnode.BtcdOptions{Binary: btcdBinary, Network: "regtest", Dir: t.TempDir(), Log: zerolog.Nop()})
@@ -264,7 +287,7 @@ func TestTwoPools(t *testing.T) {
 		runRig(t, states[0].Stratum, both+".sha", sha256d.Kernel{}, 4, nil),
 		runRig(t, states[1].Stratum, both+".scrypt", scrypt.Kernel{}, 4, nil),
 	}
-	accounts := map[string]bool{}
+	accounts, credited := map[string]bool{}, map[string]string{}
 	for _, state := range states {
 		s.state = state
 		var blocks []blockView
@@ -279,9 +302,10 @@ func TestTwoPools(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkCredits(t, s, &whole)
-		if len(whole.Credits) != 1 || whole.Credits[0].Address != both {
-			t.Errorf("%s: credits %v, want all for %s", state.Coin, whole.Credits, both)
+		if len(whole.Credits) != 1 {
+			t.Fatalf("%s: credits %v, want all for %s", state.Coin, whole.Credits, both)
 		}
+		credited[state.Coin] = whole.Credits[0].Account
 	}
 	for _, stop := range stops {
 		stop()
@@ -304,6 +328,9 @@ func TestTwoPools(t *testing.T) {
 		worker := map[string]string{"bitcoin": "sha", "litecoin": "scrypt"}[state.Coin]
 		if miner.Pool != state.Coin || miner.Address != both || len(miner.Workers) != 1 || miner.Workers[0].Name != worker {
 			t.Errorf("%s: %+v", state.Coin, miner)
+		}
+		if miner.Account != credited[state.Coin] {
+			t.Errorf("%s: %s was credited, %s is the account of %s", state.Coin, credited[state.Coin], miner.Account, both)
 		}
 		if bigInt(t, miner.Immature).Sign() <= 0 {
 			t.Errorf("%s: %s has %s", state.Coin, both, miner.Immature)
@@ -331,6 +358,12 @@ func TestTwoPools(t *testing.T) {
 		}
 		if !strings.Contains(overview, strings.TrimPrefix(state.Stratum, "stratum+tcp://")) {
 			t.Errorf("the page of %s does not name its listener %s", state.Coin, state.Stratum)
+		}
+		if want := map[string]string{"bitcoin": "sha256d", "litecoin": "scrypt"}[state.Coin]; !strings.Contains(html.UnescapeString(overview), "adit mine --algorithm "+want+" --pool "+state.Stratum) {
+			t.Errorf("the page of %s does not say how to mine %s", state.Coin, want)
+		}
+		if state.Coin == "litecoin" { // btcd counts from its network's easiest target instead
+			checkDifficulty(t, s)
 		}
 		if _, err := os.Stat(filepath.Join(s.dir, state.Coin, "ledger", "ledger.log")); err != nil {
 			t.Error(err)

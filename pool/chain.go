@@ -12,6 +12,7 @@ type Params struct {
 	BlockTime     time.Duration // aimed at by the retarget rule
 	DiffOne       Target        // target of stratum difficulty 1
 	Mainnet       bool          // real money: refused by --dev
+	Algorithm     string        // proof of work, as kernels are named: "sha256d", "scrypt"
 	SeparatePow   bool          // the proof-of-work hash is dear and is not the block id (scrypt)
 	TemplateRules []string      // rules to name in getblocktemplate
 	DustRate      Amount        // relay rate that the nodes' dust rule goes by, base units per 1000 virtual bytes

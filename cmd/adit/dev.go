@@ -283,11 +283,11 @@ func (d *devSite) accompany(ctx context.Context, r *room, web net.Addr, log zero
   Redis      %s
   data       %s (log: adit.log; --fresh starts anew)
 connect your own miner, with any %s %s address and any name behind it:
-  adit mine --pool %s --user %s.me --limit 1
+  adit mine --algorithm %s --pool %s --user %s.me --limit 1
 what happens:
 `,
 		time.Since(d.began).Seconds(), d.state.Dashboard, stratumURL, p.Coin, p.Network, d.node.URL(), d.redisText(),
-		d.options.DataDir, p.Coin, p.Network, stratumURL, d.state.RewardAddress)
+		d.options.DataDir, p.Coin, p.Network, p.Algorithm, stratumURL, d.state.RewardAddress)
 
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -346,7 +346,7 @@ func devRigs(chain pool.Chain) ([]devRig, error) {
 func runDevRigs(ctx context.Context, rigs []devRig, addr net.Addr, chain pool.Chain, engine *pool.Engine, log zerolog.Logger) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	kernel, err := all.Named(map[bool]string{false: "sha256d", true: "scrypt"}[chain.Params().SeparatePow])
+	kernel, err := all.Named(chain.Params().Algorithm)
 	if err != nil {
 		log.Error().Err(err).Msg("rigs not started")
 		return

@@ -233,7 +233,7 @@ func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Se
 		byID[r.cfg.ID] = r
 		p := r.chain.Params()
 		info := dashboard.PoolInfo{
-			ID: r.cfg.ID, Coin: p.Coin, Network: p.Network, Symbol: p.Symbol, Decimals: p.Decimals,
+			ID: r.cfg.ID, Coin: p.Coin, Network: p.Network, Algorithm: p.Algorithm, Symbol: p.Symbol, Decimals: p.Decimals,
 			Scheme: r.cfg.Scheme, PPLNSN: strconv.FormatFloat(r.cfg.PPLNSN, 'f', -1, 64), FeePPM: r.cfg.FeePPM,
 			Threshold: r.payer.threshold, RewardAddress: r.cfg.RewardAddress, Maturity: p.Maturity,
 			Chain: r.chain, Store: r.store,

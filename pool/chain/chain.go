@@ -67,7 +67,7 @@ func New(s Spec) (*Coin, error) {
 			Coin: s.Coin, Network: s.Network, Symbol: s.Symbol, Decimals: 8, Genesis: genesis,
 			Maturity: s.Maturity, BlockTime: s.BlockTime, DiffOne: one, Mainnet: s.Mainnet,
 			TemplateRules: s.TemplateRules, DustRate: s.DustRate, ForkName: s.ForkName,
-			SeparatePow: s.Kernel.Name() != "sha256d",
+			Algorithm: s.Kernel.Name(), SeparatePow: s.Kernel.Name() != "sha256d",
 		},
 		subsidy: s.FirstSubsidy, halving: s.HalvingInterval, kernel: s.Kernel, addresses: s.Addresses,
 	}, nil
