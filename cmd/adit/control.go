@@ -88,6 +88,7 @@ func startControl(dataDir string, payers map[string]*payer, rooms []*room) (*con
 		reply(w, ids, nil, nil)
 	})
 	ledgerRoutes(mux, rooms)
+	banRoutes(mux, rooms)
 	c := &controlServer{http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan error, 1)}
 	go func() { c.done <- c.http.Serve(l) }()
 	return c, nil
