@@ -388,7 +388,9 @@ func (c shaniTables) scan(lanes int) {
 		VPADDD(at(jobABEF), l.abef, l.abef)
 		VMOVDQU(at(jobCDGH), l.cdgh)
 		VPSLLDQ(U8(12), spare, spare) // 0 0 0 W3
-		VPXOR(shift, shift, shift)
+		if i == 0 {
+			VPXOR(shift, shift, shift)
+		}
 		SHA256MSG1(shift, spare) // 0 0 σ0(W3) W3
 		VPADDD(at(jobW16), spare, spare)
 		VMOVDQA(spare, word(i, 16))

@@ -1230,7 +1230,6 @@ next:
 	VPADDD      (DI), X4, X4
 	VMOVDQU     16(DI), X5
 	VPSLLDQ     $0x0c, X3, X3
-	VPXOR       X8, X8, X8
 	SHA256MSG1  X8, X3
 	VPADDD      32(DI), X3, X3
 	VMOVDQA     X3, 64(R9)
@@ -1845,7 +1844,6 @@ next:
 	VPADDD      (DI), X4, X4
 	VMOVDQU     16(DI), X5
 	VPSLLDQ     $0x0c, X3, X3
-	VPXOR       X11, X11, X11
 	SHA256MSG1  X11, X3
 	VPADDD      32(DI), X3, X3
 	VMOVDQA     X3, 64(R9)
@@ -1856,7 +1854,6 @@ next:
 	VPADDD      (DI), X7, X7
 	VMOVDQU     16(DI), X8
 	VPSLLDQ     $0x0c, X6, X6
-	VPXOR       X11, X11, X11
 	SHA256MSG1  X11, X6
 	VPADDD      32(DI), X6, X6
 	VMOVDQA     X6, 128(R9)
@@ -2731,7 +2728,6 @@ next:
 	VPADDD      (DI), X4, X4
 	VMOVDQU     16(DI), X5
 	VPSLLDQ     $0x0c, X3, X3
-	VPXOR       X14, X14, X14
 	SHA256MSG1  X14, X3
 	VPADDD      32(DI), X3, X3
 	VMOVDQA     X3, 64(R9)
@@ -2742,7 +2738,6 @@ next:
 	VPADDD      (DI), X7, X7
 	VMOVDQU     16(DI), X8
 	VPSLLDQ     $0x0c, X6, X6
-	VPXOR       X14, X14, X14
 	SHA256MSG1  X14, X6
 	VPADDD      32(DI), X6, X6
 	VMOVDQA     X6, 128(R9)
@@ -2753,7 +2748,6 @@ next:
 	VPADDD      (DI), X10, X10
 	VMOVDQU     16(DI), X11
 	VPSLLDQ     $0x0c, X9, X9
-	VPXOR       X14, X14, X14
 	SHA256MSG1  X14, X9
 	VPADDD      32(DI), X9, X9
 	VMOVDQA     X9, 192(R9)
