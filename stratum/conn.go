@@ -71,9 +71,16 @@ func newConn(s *Server, nc net.Conn) *Conn {
 	}
 }
 
+// sendBuffer is what the kernel may hold for a peer that does not read: some jobs. Left alone it holds
+// megabytes, and so long a peer that only asks is answered.
+const sendBuffer = 64 << 10
+
 // run serves the connection to its end. It reads; the writer that it starts ends before it returns.
 func (c *Conn) run() {
 	defer c.caught(false)
+	if tcp, ok := c.raw.(*net.TCPConn); ok {
+		tcp.SetWriteBuffer(sendBuffer) // else the kernel's own size
+	}
 	writing := false
 	func() {
 		defer c.caught(false)

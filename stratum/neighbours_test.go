@@ -32,7 +32,7 @@ var nuisances = []struct {
 		})
 	}},
 	{"strangers", func(t *testing.T, addr string, n int, stop <-chan struct{}) *sync.WaitGroup {
-		return each(t, addr, 10*n, stop, func(nc net.Conn) { // never authorizes
+		return each(t, addr, 25*n, stop, func(nc net.Conn) { // never authorizes
 			io.WriteString(nc, `{"id":1,"method":"mining.subscribe","params":["x"]}`+"\n{")
 		})
 	}},

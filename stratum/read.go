@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// throttlePause is how much longer than needed a connection above its rate waits, so that it is woken for
+// several messages.
+const throttlePause = 100 * time.Millisecond
+
 // idleCost is what a message costs of the rate that is neither an accepted share nor another user's login.
 const idleCost = 5
 
@@ -95,7 +99,7 @@ func (c *Conn) await() Close {
 	if wait := c.bucket.take(time.Now()); wait > 0 {
 		c.srv.counters.throttled.Add(1)
 		c.poke()
-		t := time.NewTimer(wait)
+		t := time.NewTimer(wait + throttlePause)
 		defer t.Stop()
 		select {
 		case <-t.C:

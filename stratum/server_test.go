@@ -192,7 +192,7 @@ func TestHalfClose(t *testing.T) {
 
 // P4: a flood is answered whole, at the rate allowed, without dropping anyone.
 func TestPipelinedFlood(t *testing.T) {
-	s, _ := serve(t, func(o *stratum.Options) { o.Rate, o.Burst = 20000, 100 })
+	s, _ := serve(t, func(o *stratum.Options) { o.Rate, o.Burst = 20000, 2000 })
 	c := stratumtest.Dial(t, s.Addr)
 	const n = 3000
 	go io.WriteString(c, strings.Repeat(`{"id":5,"method":"mining.ping"}`+"\n", n))
