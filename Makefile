@@ -6,6 +6,8 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 3s
 BENCH ?= .
+CHAOS_MINUTES ?= 5
+CHAOS_SEED ?=
 # COIN=litecoin runs another coin; ARGS='--fresh' goes to adit serve as it is.
 COIN ?=
 ARGS ?=
@@ -14,7 +16,7 @@ ARGS ?=
 RACE := $(addsuffix /...,$(addprefix ./,$(wildcard pool stratum worker payout dashboard)))
 STRIP := -trimpath -ldflags='-s -w'
 
-.PHONY: help run build test itest race lint fuzz bench deps clean need-redis need-coin FORCE
+.PHONY: help run build test itest chaos race lint fuzz bench deps clean need-redis need-coin FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +31,11 @@ test: build need-redis ## unit tests and one short end-to-end run, within 6 minu
 
 itest: build need-redis ## long tests with real nodes and processes, within 25 minutes
 	$(GO) test -tags itest -timeout 25m ./itest/...
+
+# The closing line comes last whatever else was printed.
+chaos: build need-redis ## break a pool at random for CHAOS_MINUTES=5 and account for every share (CHAOS_SEED=n)
+	@line=$$(mktemp); CHAOS_OUT=$$line CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_SEED=$(CHAOS_SEED) \
+		$(GO) test -tags itest -count=1 -v -timeout 10h -run '^TestChaos$$' ./itest; code=$$?; cat $$line; rm -f $$line; exit $$code
 
 race: bin/btcd need-redis ## tests of packages with shared state, under the race detector
 	$(GO) test -race -timeout 12m $(RACE)
