@@ -273,6 +273,23 @@ func (c *chaos) judge() (line string, clean bool) {
 		}
 	}
 	lines := jsonLines[sliceLine](t, c.s.adit("slices", "cat", "--data-dir", c.s.dir))
+	// A block's share that the full disk did not take was refused, yet it counts: the block pays for it.
+	for i := range lines {
+		for _, x := range lines[i].Extras {
+			if x.Seq != 0 {
+				continue
+			}
+			if counted[x.Hash] {
+				t.Logf("share %s of slice %d is counted twice", x.Hash, lines[i].Number)
+				doubled++
+			}
+			if !r.submitted[x.Hash] {
+				t.Logf("share %s of slice %d was never submitted", x.Hash, lines[i].Number)
+				strange++
+			}
+			counted[x.Hash] = true
+		}
+	}
 	inSlices := countOnce(t, lines, c.shares)
 	if missing := len(counted) - inSlices; missing > 0 {
 		lost += missing
