@@ -104,7 +104,7 @@ func TestRefusedStarts(t *testing.T) {
 	f("MWEB address", func(c *startConfig) {
 		c.coin, c.network, c.reward = "litecoin", "regtest", "tmweb1qq"
 	}, "reward_address", "MWEB", "transparent")
-	f("unknown scheme", func(c *startConfig) { c.more = `scheme = "pps"` }, "scheme", "pplns or solo")
+	f("unknown scheme", func(c *startConfig) { c.more = `scheme = "pps"` }, "scheme", "pplns, solo or prop")
 	f("dashboard port taken", func(c *startConfig) { c.web = taken.Addr().String() }, "dashboard.listen", "in use", "choose another")
 	f("Redis away", func(*startConfig) {}, "redis.url", "127.0.0.1:1")
 
