@@ -90,6 +90,7 @@ func startDev(t *testing.T, dir string, args ...string) *site {
 	_ = os.Remove(filepath.Join(dir, "up"))
 	s := start(t, dir, append([]string{
 		"serve", "--dev", "--data-dir", dir, "--stratum-listen", "127.0.0.1:0", "--dashboard-listen", "127.0.0.1:0",
+		"--difficulty", "0.0000000001", // for slow rigs of the test's own
 	}, args...)...)
 	s.await("the site to be up", time.Minute, func() error {
 		if !strings.Contains(s.printed(), "the pool is up") {

@@ -71,6 +71,8 @@ type StratumConfig struct {
 	ProxyFrom        string `toml:"proxy_from"`
 	VersionMask      string `toml:"version_mask"`
 	ReconnectSeconds int64  `toml:"reconnect_seconds"`
+
+	private bool // of --dev's own rigs: not shown to anybody
 }
 
 // DashboardConfig is the web server of pages, API and metrics.

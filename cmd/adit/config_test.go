@@ -30,6 +30,9 @@ func TestExampleIsComplete(t *testing.T) {
 	keys = func(typ reflect.Type) (all []string) {
 		for i := range typ.NumField() {
 			f := typ.Field(i)
+			if !f.IsExported() {
+				continue
+			}
 			switch f.Type.Kind() {
 			case reflect.Struct:
 				all = append(all, "["+f.Tag.Get("toml")+"]")

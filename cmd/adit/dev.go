@@ -26,13 +26,14 @@ import (
 
 // devOptions are the flags of `adit serve --dev`.
 type devOptions struct {
-	DataDir   string
-	Fresh     bool
-	Coin      string
-	Redis     string // auto, server or embedded
-	Stratum   string
-	Dashboard string
-	Rigs      bool
+	DataDir    string
+	Fresh      bool
+	Coin       string
+	Redis      string // auto, server or embedded
+	Stratum    string
+	Dashboard  string
+	Difficulty float64 // least, for other rigs than the three; 0: devDifficulty
+	Rigs       bool
 }
 
 // devSite is what --dev adds around a pool: a full node and Redis as children, a key, three rigs.
@@ -127,6 +128,9 @@ func writeDevState(dir string, s devState) error {
 
 // startDev starts the children and returns the configuration that uses them. On an error nothing runs.
 func startDev(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logger) (_ *devSite, _ *Config, err error) {
+	if o.Difficulty == 0 {
+		o.Difficulty = devDifficulty(o.Coin)
+	}
 	site := &devSite{options: o}
 	defer func() {
 		if err != nil {
@@ -169,8 +173,11 @@ func startDev(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logg
 			Scheme: "pplns", PPLNSN: defaultPPLNSN, FeePPM: 10_000, Tag: "/adit dev/",
 			Node: []NodeConfig{{URL: site.node.URL(), User: site.node.User(), Password: Secret(site.node.Password())}},
 			Stratum: []StratumConfig{{
-				Listen: o.Stratum, StartDifficulty: devStartDifficulty, MinDifficulty: devStartDifficulty,
+				Listen: o.Stratum, StartDifficulty: o.Difficulty, MinDifficulty: o.Difficulty,
 				MaxDifficulty: 1e9, SharesPerMinute: 60,
+			}, {
+				Listen: "127.0.0.1:0", StartDifficulty: devRigDifficulty, MinDifficulty: devRigDifficulty,
+				MaxDifficulty: 1e9, SharesPerMinute: 60, private: true,
 			}},
 		}},
 	}
@@ -180,8 +187,17 @@ func startDev(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logg
 	return site, cfg, cfg.check()
 }
 
-// devStartDifficulty lets every hash be a share on a chain whose blocks take two.
-const devStartDifficulty = 1e-10
+// devRigDifficulty lets every hash of --dev's own, slow rigs be a share on a chain whose blocks take two.
+const devRigDifficulty = 1e-10
+
+// devDifficulty is the least difficulty of anybody else's rig, in expected hashes: at full speed one
+// processor core should find a block in seconds, not thousands in each.
+func devDifficulty(coin string) float64 {
+	if coin == "litecoin" {
+		return 0.5 // 2^15 hashes of scrypt
+	}
+	return 0.01 // 43 million of SHA-256d
+}
 
 // embeddedRedis in place of a URL stands for the Redis in this process. It is not accepted in a file.
 const embeddedRedis = "embedded:"
@@ -283,7 +299,7 @@ func (d *devSite) accompany(ctx context.Context, r *room, web net.Addr, log zero
   Redis      %s
   data       %s (log: adit.log; --fresh starts anew)
 connect your own miner, with any %s %s address and any name behind it:
-  adit mine --algorithm %s --pool %s --user %s.me --limit 1
+  adit mine --algorithm %s --pool %s --user %s.me
 what happens:
 `,
 		time.Since(d.began).Seconds(), d.state.Dashboard, stratumURL, p.Coin, p.Network, d.node.URL(), d.redisText(),
@@ -294,7 +310,7 @@ what happens:
 	defer wg.Wait()
 	defer cancel()
 	if d.options.Rigs {
-		wg.Go(func() { runDevRigs(ctx, rigs, r.listeners[0].Addr(), r.chain, r.engine, log) })
+		wg.Go(func() { runDevRigs(ctx, rigs, r.listeners[1].Addr(), r.chain, r.engine, log) })
 	}
 	var redisDone <-chan struct{} // nil blocks for ever
 	if d.redis != nil {

@@ -74,6 +74,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.Redis, "redis", "auto", "with --dev: server, embedded, or auto: a server if redis-server is on PATH")
 	f.StringVar(&o.Stratum, "stratum-listen", "127.0.0.1:3333", "with --dev: address for miners")
 	f.StringVar(&o.Dashboard, "dashboard-listen", "127.0.0.1:8080", "with --dev: address of the dashboard")
+	f.Float64Var(&o.Difficulty, "difficulty", 0, "with --dev: least difficulty of rigs that you connect (default 0.01, with litecoin 0.5)")
 	f.BoolVar(&o.Rigs, "rigs", true, "with --dev: run the three rigs")
 	return cmd
 }
@@ -238,8 +239,14 @@ func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Se
 			Threshold: r.payer.threshold, RewardAddress: r.cfg.RewardAddress, Maturity: p.Maturity,
 			Chain: r.chain, Store: r.store,
 		}
-		for _, l := range r.listeners {
-			info.Stratum = append(info.Stratum, "stratum+tcp://"+l.Addr().String())
+		for i, l := range r.listeners {
+			switch c := &r.cfg.Stratum[i]; {
+			case c.private:
+			case c.TLSOnly:
+				info.Stratum = append(info.Stratum, "stratum+ssl://"+l.Addr().String())
+			default:
+				info.Stratum = append(info.Stratum, "stratum+tcp://"+l.Addr().String())
+			}
 		}
 		o.Pools = append(o.Pools, info)
 	}
