@@ -18,7 +18,7 @@ const (
 	maxAccounts  = 2048   // remembered a pool
 	maxAddresses = 50_000 // remembered a pool
 
-	unknownAddress = 30 * time.Second // how long an account counts as unknown to the ledger
+	unknownAddress = 2 * time.Second // how long an account counts as unknown to the ledger
 )
 
 // account is what one account has and does, as read at one moment.
