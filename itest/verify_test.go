@@ -172,17 +172,20 @@ func decide(t *testing.T, s *site, height int64) {
 	})
 	var blocks struct{ Blocks []blockView }
 	var whole blockView
-	if err := s.get("/api/v1/pools/bitcoin/blocks?limit=100", &blocks); err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range blocks.Blocks {
-		if err := s.get("/api/v1/pools/bitcoin/blocks/"+b.Hash, &whole); err != nil {
-			t.Fatal(err)
+	s.await("a credit whose address the pages know", time.Minute, func() error {
+		if err := s.get("/api/v1/pools/bitcoin/blocks?limit=100", &blocks); err != nil {
+			return err
 		}
-		if len(whole.Credits) > 0 {
-			break
+		for _, b := range blocks.Blocks {
+			if err := s.get("/api/v1/pools/bitcoin/blocks/"+b.Hash, &whole); err != nil {
+				return err
+			}
+			if len(whole.Credits) > 0 && whole.Credits[0].Address != "" {
+				return nil
+			}
 		}
-	}
+		return errors.New("none")
+	})
 	adjust := append([]string{"ledger", "adjust", "--miner", whole.Credits[0].Address, "--amount", "1234", "--key", "ticket 7"}, people...)
 	if out := s.adit(adjust...); !strings.Contains(out, "+1234") || strings.Contains(out, "made before") {
 		t.Error(out)
