@@ -13,7 +13,12 @@ func pause(ctx context.Context, n int, first, limit time.Duration) bool {
 	if n < 20 {
 		d = min(limit, first<<n)
 	}
-	t := time.NewTimer(d - rand.N(d/4+1))
+	return wait(ctx, d-rand.N(d/4+1))
+}
+
+// wait returns after d, or with false when ctx ends first.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -26,9 +26,10 @@ type Engine interface {
 type Stream interface {
 	// Register makes the stream known to its readers.
 	Register(ctx context.Context, edge string, epoch uint64) error
-	// Append adds a block whose last sequence is last if, and only if, the stream's last sequence is
-	// prevLast (0: it is empty), and returns the stream's last sequence after the call.
-	Append(ctx context.Context, edge string, epoch, prevLast, last uint64, block []byte) (streamLast uint64, err error)
+	// Append adds blocks, each the next one of the one before, if, and only if, the stream's last sequence
+	// is prevLast (0: it is empty): all of them or none. It returns the stream's last sequence after the
+	// call.
+	Append(ctx context.Context, edge string, epoch, prevLast uint64, blocks []journal.Block) (streamLast uint64, err error)
 }
 
 // Candidates is where found blocks are told to the ledger.
@@ -58,6 +59,7 @@ type Options struct {
 	Log         zerolog.Logger
 
 	ReportEvery time.Duration // default 10 s
+	GatherFor   time.Duration // between two appends to a stream while shares keep coming, default 10 ms
 	ProbeEvery  time.Duration // between looks whether Redis still has what was sent, default 5 s
 	RepeatEvery time.Duration // between two publications of a candidate that the ledger does not have, default 30 s
 	StopGrace   time.Duration // that block submissions and the last forwarding get when Run ends, default 3 s
@@ -70,6 +72,7 @@ func (o *Options) defaults() {
 		}
 	}
 	set(&o.ReportEvery, 10*time.Second)
+	set(&o.GatherFor, 10*time.Millisecond)
 	set(&o.ProbeEvery, 5*time.Second)
 	set(&o.RepeatEvery, 30*time.Second)
 	set(&o.StopGrace, 3*time.Second)

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	forwardBytes = 1 << 20 // read from the journal at once
+	forwardBytes = 1 << 20 // read from the journal, and appended, at once
 	callTimeout  = 5 * time.Second
 	retryFirst   = 100 * time.Millisecond
 	retryLimit   = 5 * time.Second
@@ -31,6 +31,7 @@ type forwarder struct {
 	journal    *journal.Journal
 	stream     Stream
 	probeEvery time.Duration
+	gatherFor  time.Duration
 	log        zerolog.Logger
 
 	mu     sync.Mutex // guards what is in epochs
@@ -47,18 +48,21 @@ type progress struct {
 
 func newForwarder(o *Options) *forwarder {
 	return &forwarder{
-		edge: o.Name, journal: o.Journal, stream: o.Stream, probeEvery: o.ProbeEvery, log: o.Log,
+		edge: o.Name, journal: o.Journal, stream: o.Stream, probeEvery: o.ProbeEvery,
+		gatherFor: o.GatherFor, log: o.Log,
 		epochs: make(map[uint64]*progress),
 	}
 }
 
-// run forwards until ctx ends.
+// run forwards until ctx ends. A block that comes after a quiet time goes at once; while they keep coming,
+// those of gatherFor go together.
 func (f *forwarder) run(ctx context.Context) {
 	probe := time.NewTicker(f.probeEvery)
 	defer probe.Stop()
 	failures, look := 0, true
 	for ctx.Err() == nil {
 		changed := f.journal.Changed()
+		began := time.Now()
 		err := f.pass(ctx, look)
 		if err != nil && ctx.Err() == nil {
 			if failures == 0 {
@@ -77,6 +81,7 @@ func (f *forwarder) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-changed:
+			wait(ctx, f.gatherFor-time.Since(began))
 		case <-probe.C:
 			look = true
 		}
@@ -137,7 +142,7 @@ func (f *forwarder) epoch(ctx context.Context, info journal.EpochInfo, look bool
 			return err
 		}
 		if len(blocks) > 0 {
-			if _, err := f.send(ctx, info, &p, blocks[0].First-1, &blocks[0]); err != nil {
+			if _, err := f.send(ctx, info, &p, blocks[0].First-1, blocks[:1]); err != nil {
 				return err
 			}
 		}
@@ -147,22 +152,17 @@ func (f *forwarder) epoch(ctx context.Context, info journal.EpochInfo, look bool
 		if err != nil || len(blocks) == 0 {
 			return err
 		}
-		for i := range blocks {
-			prev := p.last
-			took, err := f.send(ctx, info, &p, prev, &blocks[i])
-			if err != nil {
-				return err
-			}
-			if !took {
-				if p.last == prev {
-					return errNoProgress
-				}
-				break // go on from where the stream is
-			}
-			f.mu.Lock()
-			*f.epochs[info.Epoch] = p // for the backlog
-			f.mu.Unlock()
+		prev := p.last
+		took, err := f.send(ctx, info, &p, prev, blocks)
+		if err != nil {
+			return err
 		}
+		if !took && p.last == prev {
+			return errNoProgress
+		}
+		f.mu.Lock()
+		*f.epochs[info.Epoch] = p // for the backlog
+		f.mu.Unlock()
 	}
 	if p.last > info.Last {
 		f.outrun(info, &p)
@@ -180,11 +180,11 @@ func (f *forwarder) register(ctx context.Context, epoch uint64, p *progress) err
 	return nil
 }
 
-// send offers a block behind prev and notes what the stream has after that.
-func (f *forwarder) send(ctx context.Context, info journal.EpochInfo, p *progress, prev uint64, b *journal.Block) (took bool, err error) {
+// send offers blocks behind prev and notes what the stream has after that.
+func (f *forwarder) send(ctx context.Context, info journal.EpochInfo, p *progress, prev uint64, blocks []journal.Block) (took bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	last, err := f.stream.Append(ctx, f.edge, info.Epoch, prev, b.Last(), b.Raw)
+	last, err := f.stream.Append(ctx, f.edge, info.Epoch, prev, blocks)
 	if err != nil {
 		return false, err
 	}
@@ -202,7 +202,7 @@ func (f *forwarder) send(ctx context.Context, info journal.EpochInfo, p *progres
 		p.ahead = false
 	}
 	p.last, p.known = last, true
-	return last == b.Last(), nil
+	return last == blocks[len(blocks)-1].Last(), nil
 }
 
 // outrun handles a stream that ends behind the journal's last share.

@@ -99,7 +99,7 @@ func (m *memStream) Register(ctx context.Context, edge string, epoch uint64) err
 	return ctx.Err()
 }
 
-func (m *memStream) Append(ctx context.Context, edge string, epoch, prevLast, last uint64, raw []byte) (uint64, error) {
+func (m *memStream) Append(ctx context.Context, edge string, epoch, prevLast uint64, blocks []journal.Block) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
@@ -110,14 +110,17 @@ func (m *memStream) Append(ctx context.Context, edge string, epoch, prevLast, la
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if last <= prevLast {
-		m.t.Errorf("append of %d behind %d", last, prevLast)
-	}
 	m.appends++
 	if m.last[epoch] == prevLast {
-		m.last[epoch] = last
-		m.streams[epoch] = append(m.streams[epoch], streamEntry{last, bytes.Clone(raw)})
-		m.fold(epoch, raw)
+		for i := range blocks {
+			last, raw := blocks[i].Last(), blocks[i].Raw
+			if last <= m.last[epoch] {
+				m.t.Errorf("append of %d behind %d", last, m.last[epoch])
+			}
+			m.last[epoch] = last
+			m.streams[epoch] = append(m.streams[epoch], streamEntry{last, bytes.Clone(raw)})
+			m.fold(epoch, raw)
+		}
 	}
 	m.changed()
 	if m.lostReply {
@@ -299,7 +302,7 @@ func newRig(t testing.TB, stream *memStream, o rigOptions) *rig {
 	e, err := New(Options{
 		Pool: "toy", Name: "e1", Chain: toyChain{}, Engine: engine, Journal: j, Nodes: o.nodes, Stream: stream, Candidates: stream,
 		Reports: stream, Dir: o.dir + "/candidates", FS: o.recordFS, Log: o.log,
-		ReportEvery: 20 * time.Millisecond, ProbeEvery: 5 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
+		ReportEvery: 20 * time.Millisecond, GatherFor: time.Millisecond, ProbeEvery: 5 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
 	})
 	if err != nil {
 		t.Fatal(err)

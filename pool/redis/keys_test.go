@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -72,7 +73,7 @@ func TestKeysAreDocumented(t *testing.T) {
 		}
 	}
 	p.r.client.AddHook(&watcher{look})
-	_, err := p.Append(ctx, "edge", testEpoch, 0, 1, []byte("x"))
+	_, err := p.Append(ctx, "edge", testEpoch, 0, []journal.Block{entry(0, 1, []byte("x"))})
 	must(t, err)
 	must(t, p.PublishCandidate(ctx, candidate(1)))
 	_, err = p.Acquire(ctx, "A")

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/adit-pool/adit/pool/journal"
 )
 
 func TestOpenChecksDurability(t *testing.T) {
@@ -118,7 +120,7 @@ func TestIdentity(t *testing.T) {
 		}
 		b := newBook()
 		b.credits(1, 1)
-		_, appendErr := p.Append(ctx, "e", 1, 0, 1, []byte("x"))
+		_, appendErr := p.Append(ctx, "e", 1, 0, []journal.Block{entry(0, 1, []byte("x"))})
 		_, leaseErr := p.Acquire(ctx, "A")
 		for what, err := range map[string]error{"append": appendErr, "lease": leaseErr,
 			"candidate": p.PublishCandidate(ctx, candidate(2)), "ack": p.AckCandidate(ctx, "1-0"),

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/settle"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -15,15 +16,23 @@ import (
 // edge that pauses. When it is gone, the edge sends its oldest block again.
 const emptyStreamTTL = 7 * 24 * time.Hour
 
-// Append puts one journal block, which ends with sequence last, behind the block that ends with prevLast,
-// if that is where the edge's stream ends. In any case it returns the sequence that the stream ends with
-// now: another number than last means that the block was not appended, and that the edge goes on behind
-// the one returned. 0 is an empty stream: it takes any block as its first, with prevLast 0.
-func (p *Pool) Append(ctx context.Context, edge string, epoch, prevLast, last uint64, block []byte) (uint64, error) {
-	if last <= prevLast || len(block) == 0 {
-		return 0, fmt.Errorf("append block %d..%d of epoch %016x: no shares in it", prevLast, last, epoch)
+// Append puts journal blocks, each the next one of the one before, behind the block that ends with
+// prevLast, if that is where the edge's stream ends: one entry a block, all of them or none. In any case it
+// returns the sequence that the stream ends with now: another number than the last block's means that none
+// was appended, and that the edge goes on behind the one returned. 0 is an empty stream: it takes any block
+// as its first, with prevLast 0.
+func (p *Pool) Append(ctx context.Context, edge string, epoch, prevLast uint64, blocks []journal.Block) (uint64, error) {
+	at := prevLast
+	for i := range blocks {
+		if b := &blocks[i]; b.Last() <= at || b.Count <= 0 || len(b.Raw) == 0 {
+			return 0, fmt.Errorf("append block %d..%d of epoch %016x behind %d: no new shares in it", b.First, b.Last(), epoch, at)
+		}
+		at = blocks[i].Last()
 	}
-	return p.append(ctx, edge, epoch, prevLast, last, block)
+	if len(blocks) == 0 {
+		return 0, fmt.Errorf("append to epoch %016x behind %d: no blocks", epoch, prevLast)
+	}
+	return p.append(ctx, edge, epoch, prevLast, blocks)
 }
 
 // Register checks the stream of an epoch before its first block. The settler hears of it with that block.
@@ -34,13 +43,16 @@ func (p *Pool) Register(ctx context.Context, edge string, epoch uint64) error {
 
 // Last is the sequence that a stream ends with, 0 for an empty one.
 func (p *Pool) Last(ctx context.Context, edge string, epoch uint64) (uint64, error) {
-	return p.append(ctx, edge, epoch, 0, 0, nil)
+	return p.append(ctx, edge, epoch, 0, nil)
 }
 
-func (p *Pool) append(ctx context.Context, edge string, epoch, prevLast, last uint64, block []byte) (uint64, error) {
-	v, err := p.run(ctx, appendLua, []string{p.k.streams(), p.k.shares(epoch)},
-		streamField(edge, epoch), strconv.FormatUint(prevLast, 10), strconv.FormatUint(last, 10), block,
-		emptyStreamTTL.Milliseconds())
+func (p *Pool) append(ctx context.Context, edge string, epoch, prevLast uint64, blocks []journal.Block) (uint64, error) {
+	args := make([]any, 0, 3+2*len(blocks))
+	args = append(args, streamField(edge, epoch), strconv.FormatUint(prevLast, 10), emptyStreamTTL.Milliseconds())
+	for i := range blocks {
+		args = append(args, strconv.FormatUint(blocks[i].Last(), 10), blocks[i].Raw)
+	}
+	v, err := p.run(ctx, appendLua, []string{p.k.streams(), p.k.shares(epoch)}, args...)
 	if err != nil {
 		return 0, fmt.Errorf("append to the stream of edge %s, epoch %016x: %w", edge, epoch, err)
 	}

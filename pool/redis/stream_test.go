@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/settle"
 )
 
@@ -42,9 +43,22 @@ func (e *toyEdge) forward(ctx context.Context, p *Pool) error {
 		if steps > 1000 {
 			return errors.New("the forwarder makes no progress")
 		}
-		last, err = p.Append(ctx, toyName, testEpoch, last, next, toyBlock(next))
+		last, err = p.Append(ctx, toyName, testEpoch, last, e.some(next))
 	}
 	return err
+}
+
+// some are up to three blocks from next on.
+func (e *toyEdge) some(next uint64) (blocks []journal.Block) {
+	for ; next <= e.newest && len(blocks) < 3; next++ {
+		blocks = append(blocks, entry(next-1, next, toyBlock(next)))
+	}
+	return blocks
+}
+
+// entry is a block of the shares behind prev up to last, whatever its bytes.
+func entry(prev, last uint64, raw []byte) journal.Block {
+	return journal.Block{First: prev + 1, Count: int(last - prev), Raw: raw}
 }
 
 func (e *toyEdge) send(t *testing.T, p *Pool) {
@@ -84,7 +98,7 @@ func TestAppend(t *testing.T) {
 			{1 << 63, 1<<63 + 2, 1<<63 + 1},
 			{1<<63 + 1, 1<<64 - 1, 1<<64 - 1},
 		} {
-			got, err := p.Append(ctx, "e", testEpoch, c.prev, c.last, []byte("x"))
+			got, err := p.Append(ctx, "e", testEpoch, c.prev, []journal.Block{entry(c.last-1, c.last, []byte("x"))})
 			if err != nil || got != c.want {
 				t.Fatalf("step %d: stream ends at %d, %v, want %d", i, got, err, c.want)
 			}
@@ -92,7 +106,7 @@ func TestAppend(t *testing.T) {
 		if n := s.raw.XLen(ctx, p.k.shares(testEpoch)).Val(); n != 5 {
 			t.Fatalf("stream has %d entries, want 5", n)
 		}
-		if _, err := p.Append(ctx, "e", testEpoch, 7, 7, []byte("x")); err == nil {
+		if _, err := p.Append(ctx, "e", testEpoch, 7, []journal.Block{entry(6, 7, []byte("x"))}); err == nil {
 			t.Fatal("a block without shares was taken")
 		}
 	})
@@ -200,7 +214,7 @@ func TestEmptyStreamStays(t *testing.T) {
 		must(t, p.Trim(t.Context(), toyStream, 3))
 		key := p.k.shares(testEpoch)
 		must(t, s.raw.PExpire(t.Context(), key, time.Hour).Err())
-		if last, err := p.Append(t.Context(), toyName, testEpoch, 2, 3, toyBlock(3)); err != nil || last != 3 {
+		if last, err := p.Append(t.Context(), toyName, testEpoch, 2, (&toyEdge{newest: 3}).some(3)); err != nil || last != 3 {
 			t.Fatalf("stream ends at %d, %v", last, err)
 		}
 		if ttl := s.raw.PTTL(t.Context(), key).Val(); ttl <= time.Hour || ttl > emptyStreamTTL {
@@ -218,7 +232,7 @@ func TestEpochs(t *testing.T) {
 			t.Fatalf("a stream without blocks is listed: %v, %v", ids, err)
 		}
 		(&toyEdge{oldest: 1, newest: 2}).send(t, p)
-		if _, err := p.Append(ctx, "b", 7, 0, 1, []byte("x")); err != nil {
+		if _, err := p.Append(ctx, "b", 7, 0, []journal.Block{entry(0, 1, []byte("x"))}); err != nil {
 			t.Fatal(err)
 		}
 		ids, err := p.Epochs(ctx)

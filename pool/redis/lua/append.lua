@@ -1,7 +1,7 @@
--- Append one journal block behind the one it follows, or say where the stream really ends.
+-- Append journal blocks behind the one they follow, or say where the stream really ends.
 -- KEYS 2 streams (hash), 3 stream
--- ARGV 2 stream's field in streams, 3 last id before, 4 last id after, 5 block ('' only asks),
---      6 ms until an empty stream goes
+-- ARGV 2 stream's field in streams, 3 last id before, 4 ms until an empty stream goes, then for each block
+--      its last id and itself; no block only asks
 -- Returns the number of the stream's last id after the call, as text: numbers would pass through doubles.
 --
 -- The last id stands in two places: the stream itself, which keeps it through XTRIM and loses it with DEL
@@ -22,12 +22,14 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
     last = '0'
   end
 end
-if last == ARGV[3] and ARGV[5] ~= '' then
-  redis.call('XADD', KEYS[3], ARGV[4] .. '-0', 'b', ARGV[5])
+if last == ARGV[3] and #ARGV > 4 then
+  for i = 5, #ARGV, 2 do
+    redis.call('XADD', KEYS[3], ARGV[i] .. '-0', 'b', ARGV[i + 1])
+  end
+  last = ARGV[#ARGV - 1]
   redis.call('PERSIST', KEYS[3])
-  redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
-  last = ARGV[4]
+  redis.call('HSET', KEYS[2], ARGV[2], last)
 elseif redis.call('PTTL', KEYS[3]) > 0 then
-  redis.call('PEXPIRE', KEYS[3], ARGV[6]) -- empty, but its edge is alive
+  redis.call('PEXPIRE', KEYS[3], ARGV[4]) -- empty, but its edge is alive
 end
 return last
