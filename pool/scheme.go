@@ -41,7 +41,8 @@ type Split struct {
 type Scheme interface {
 	ID() SchemeID
 	// Window walks slices newest first, as next returns them (nil: no older one), as far as the scheme
-	// looks back.
+	// looks back. It decides by their scores and ends, sets First, Last, Rest and Full, and leaves the
+	// weights to the caller: a window moves on by a slice at a time, and so can its sums.
 	Window(next func() (*Slice, error)) (Window, error)
 	// Split divides reward over w with a fee in parts per million. It fails only on values out of range.
 	Split(w *Window, reward Amount, feePPM uint32) (Split, error)

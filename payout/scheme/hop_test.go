@@ -66,6 +66,17 @@ func hopping(t *testing.T, s pool.Scheme, seed uint64) (stays, hops []float64) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			sums := make(pool.Sums)
+			for number := w.First; number != 0 && number <= w.Last; number++ {
+				rest := chain[number-1].Score
+				if number == w.First {
+					rest = w.Rest
+				}
+				if err := sums.Add(chain[number-1], rest); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.Weight = sums.Weights()
 			split, err := s.Split(&w, reward, 0)
 			if err != nil {
 				t.Fatal(err)

@@ -321,7 +321,7 @@ func (a *Allocation) FromSlices(dir string, secret *Secret) error {
 		return fmt.Errorf("%w: slice %d has hash %x there, the file says slice %d with %x", ErrAllocation, last.Number, last.Hash, a.Window.Last, []byte(a.Window.Hash))
 	}
 	want := make([]AllocationRow, 0, len(w.sums))
-	for _, x := range weights(w.sums) {
+	for _, x := range w.sums.Weights() {
 		row := AllocationRow{Score: x.Score}
 		if secret != nil {
 			row.Row = secret.Row(a.Block, x.Account)

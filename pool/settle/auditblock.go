@@ -14,7 +14,7 @@ import (
 // windowSum is a block's window while it is being summed.
 type windowSum struct {
 	doc  *ledger.BlockDoc
-	sums map[pool.AccountID]pool.Work
+	sums pool.Sums
 }
 
 func decodeBlock(e *ledger.Entry) (*ledger.BlockDoc, error) {
@@ -30,11 +30,11 @@ func decodeBlock(e *ledger.Entry) (*ledger.BlockDoc, error) {
 
 // add takes a slice into the window.
 func (w *windowSum) add(s *Slice) error {
-	part := s.Number == w.doc.Window.First && w.doc.Window.Rest != s.Score
-	if part && w.doc.Window.Rest.Cmp(s.Score) > 0 {
-		return fmt.Errorf("window takes %s of slice %d, which has %s", w.doc.Window.Rest, s.Number, s.Score)
+	rest := s.Score
+	if s.Number == w.doc.Window.First {
+		rest = w.doc.Window.Rest
 	}
-	return addWeights(w.sums, &s.Slice, part, w.doc.Window.Rest)
+	return w.sums.Add(&s.Slice, rest)
 }
 
 // windows adds a slice to every window that it is in, and checks the blocks whose last slice it is.
@@ -69,13 +69,13 @@ func (r *auditor) block(w *windowSum, slice [32]byte) error {
 	}
 	if len(doc.Allocation) == 0 { // from before there were allocation files: ties went by account
 		r.a.Blocks++
-		split, err := scheme.Split(&pool.Window{Weight: weights(w.sums)}, doc.Value, doc.FeePPM)
+		split, err := scheme.Split(&pool.Window{Weight: w.sums.Weights()}, doc.Value, doc.FeePPM)
 		if err != nil || split.Fee != doc.Fee || split.Carry != doc.Carry || !slices.Equal(split.Credits, doc.Credits) {
 			return fmt.Errorf("%s: its credits are not what the slices give (%w)", where, err)
 		}
 		return nil
 	}
-	want, credits, err := allocate(r.o.Pool, &r.secret, doc, slice, weights(w.sums), scheme)
+	want, credits, err := allocate(r.o.Pool, &r.secret, doc, slice, w.sums.Weights(), scheme)
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}

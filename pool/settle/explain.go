@@ -110,7 +110,7 @@ func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accoun
 	if uint64(len(x.Slices)) != doc.Window.Last-doc.Window.First+1 {
 		return nil, fmt.Errorf("the slices %d to %d of block %s are not all there", doc.Window.First, doc.Window.Last, doc.Hash)
 	}
-	a, credits, err := allocate(poolID, &secret, doc, last, weights(w.sums), scheme)
+	a, credits, err := allocate(poolID, &secret, doc, last, w.sums.Weights(), scheme)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ const checkpointName = "open"
 type openSlice struct {
 	number  uint64
 	prev    [32]byte
-	sums    map[pool.AccountID]pool.Work
+	sums    pool.Sums
 	score   pool.Work
 	counts  Slice               // First, Newest, Shares, Early, Solo, Work, SoloWork
 	from    map[StreamID]uint64 // where each stream stood when the slice took its first share of it
@@ -26,7 +26,7 @@ type openSlice struct {
 
 func newOpenSlice(number uint64, prev [32]byte) *openSlice {
 	return &openSlice{
-		number: number, prev: prev, sums: make(map[pool.AccountID]pool.Work),
+		number: number, prev: prev, sums: make(pool.Sums),
 		from: make(map[StreamID]uint64), scripts: make(map[pool.AccountID][]byte),
 	}
 }
@@ -35,7 +35,7 @@ func newOpenSlice(number uint64, prev [32]byte) *openSlice {
 func (o *openSlice) freeze(cursors map[StreamID]cursor, reason Reason, block pool.Hash) *Slice {
 	s := o.counts
 	s.Number, s.Prev, s.Reason, s.Block = o.number, o.prev, reason, block
-	s.Score, s.Weight = o.score, weights(o.sums)
+	s.Score, s.Weight = o.score, o.sums.Weights()
 	s.Extras = slices.Clone(o.extras)
 	for id, from := range o.from {
 		if c := cursors[id]; c.next > from {
@@ -68,16 +68,6 @@ func thaw(s *Slice) *openSlice {
 	return o
 }
 
-// weights sorts sums by account.
-func weights(sums map[pool.AccountID]pool.Work) []pool.Weight {
-	out := make([]pool.Weight, 0, len(sums))
-	for account, score := range sums {
-		out = append(out, pool.Weight{Account: account, Score: score})
-	}
-	slices.SortFunc(out, func(a, b pool.Weight) int { return bytes.Compare(a.Account[:], b.Account[:]) })
-	return out
-}
-
 // readCheckpoint reads the open slice; nil when there is no file.
 func readCheckpoint(fs journal.FS, dir string) (*Slice, error) {
 	b, err := readFile(fs, dir, checkpointName)
@@ -92,9 +82,4 @@ func readCheckpoint(fs journal.FS, dir string) (*Slice, error) {
 		return nil, fmt.Errorf("checkpoint %s/%s: %w; without the file the shares in it are folded again, if their streams still have them", dir, checkpointName, err)
 	}
 	return s, nil
-}
-
-// window gives the open slice's sums as a slice.
-func (o *openSlice) window() *pool.Slice {
-	return &pool.Slice{Number: o.number, Score: o.score, Weight: weights(o.sums)}
 }

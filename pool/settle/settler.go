@@ -365,10 +365,10 @@ func (s *Settler) publish(ctx context.Context) {
 		return
 	}
 	start := time.Now()
-	w, err := s.o.Scheme.Window(s.walk(s.fold.open.window(), s.fold.store.last()))
+	total, weights, err := s.window()
 	if err == nil {
 		call, cancel := context.WithTimeout(ctx, s.o.Deadline)
-		err = s.o.Windows.PublishWindow(call, w.Score, w.Weight)
+		err = s.o.Windows.PublishWindow(call, total, weights)
 		cancel()
 	}
 	if err != nil {

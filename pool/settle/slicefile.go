@@ -31,7 +31,8 @@ type sliceFile struct {
 	files    []journal.File // in order of their slices
 	size     int64          // of the last file
 	index    []place        // of slice number-1
-	head     [32]byte       // hash of the last slice
+	running  running
+	head     [32]byte // hash of the last slice
 	unsynced bool
 	cache    map[uint64]*pool.Slice
 	cached   int    // bytes
@@ -43,6 +44,7 @@ type place struct {
 	file   int32
 	length uint32
 	offset int64
+	score  pool.Work
 }
 
 // Damage is an unreadable slice.
@@ -164,7 +166,7 @@ func (f *sliceFile) readAt(file journal.File, offset, total int64) (*Slice, []by
 
 // enter notes a slice that stands at the end of the last file.
 func (f *sliceFile) enter(s *Slice, length int, hash [32]byte) {
-	f.index = append(f.index, place{int32(len(f.files) - 1), uint32(length), f.size})
+	f.index = append(f.index, place{int32(len(f.files) - 1), uint32(length), f.size, s.Score})
 	f.size += int64(length)
 	f.head = hash
 	f.cache[s.Number] = &s.Slice

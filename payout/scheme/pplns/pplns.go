@@ -6,11 +6,9 @@
 package pplns
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
 
 	"github.com/adit-pool/adit/payout/scheme"
@@ -54,7 +52,6 @@ func (s *Scheme) Size() pool.Work { return s.size }
 func (s *Scheme) Window(next func() (*pool.Slice, error)) (pool.Window, error) {
 	var w pool.Window
 	var taken pool.Work
-	sums := make(map[pool.AccountID]pool.Work)
 	for taken.Cmp(s.size) < 0 {
 		slice, err := next()
 		if err != nil {
@@ -68,9 +65,6 @@ func (s *Scheme) Window(next func() (*pool.Slice, error)) (pool.Window, error) {
 			return pool.Window{}, err
 		}
 		rest = rest.Min(slice.Score)
-		if err := add(sums, slice, rest); err != nil {
-			return pool.Window{}, fmt.Errorf("add slice %d: %w", slice.Number, err)
-		}
 		if w.Last == 0 {
 			w.Last = slice.Number
 		}
@@ -80,38 +74,7 @@ func (s *Scheme) Window(next func() (*pool.Slice, error)) (pool.Window, error) {
 		}
 	}
 	w.Full = taken == s.size
-	w.Weight = make([]pool.Weight, 0, len(sums))
-	for account, score := range sums {
-		w.Weight = append(w.Weight, pool.Weight{Account: account, Score: score})
-	}
-	slices.SortFunc(w.Weight, func(a, b pool.Weight) int { return bytes.Compare(a.Account[:], b.Account[:]) })
-	var err error
-	for i := range w.Weight {
-		if w.Score, err = w.Score.Add(w.Weight[i].Score); err != nil {
-			return pool.Window{}, err
-		}
-	}
 	return w, nil
-}
-
-// add adds rest of a slice's score to sums, pro rata.
-func add(sums map[pool.AccountID]pool.Work, slice *pool.Slice, rest pool.Work) error {
-	for _, weight := range slice.Weight {
-		score := weight.Score
-		var err error
-		if rest != slice.Score {
-			if score, err = score.MulDiv(rest, slice.Score); err != nil {
-				return err
-			}
-		}
-		if score.IsZero() {
-			continue
-		}
-		if sums[weight.Account], err = sums[weight.Account].Add(score); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Split divides reward over the window's scores; see [scheme.Split].

@@ -50,6 +50,29 @@ func walker(slices []pool.Slice, asked *int) func() (*pool.Slice, error) {
 	}
 }
 
+// sumUp gives a window its weights.
+func sumUp(t interface{ Fatal(...any) }, w *pool.Window, all []pool.Slice) {
+	sums := make(pool.Sums)
+	for i := range all {
+		if slice := &all[i]; slice.Number >= w.First && slice.Number <= w.Last {
+			rest := slice.Score
+			if slice.Number == w.First {
+				rest = w.Rest
+			}
+			if err := sums.Add(slice, rest); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.Weight, w.Score = sums.Weights(), pool.Work{}
+	for _, x := range w.Weight {
+		var err error
+		if w.Score, err = w.Score.Add(x.Score); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // The window equals a straight walk in rationals with the same floor for each account of the oldest
 // slice.
 func TestWindowAgainstReference(t *testing.T) {
@@ -104,6 +127,7 @@ func TestWindowAgainstReference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		sumUp(t, &w, all)
 		if w.Full != (left.Sign() == 0) || w.First != first || (len(all) > 0 && w.Last != all[len(all)-1].Number) {
 			t.Fatalf("window %d..%d full %v", w.First, w.Last, w.Full)
 		}
@@ -140,15 +164,21 @@ func TestWindowEnds(t *testing.T) {
 		return pool.Slice{Number: n, Score: score, Weight: []pool.Weight{{Account: id(account), Score: score}}}
 	}
 	asked := 0
-	w, err := s.Window(walker([]pool.Slice{one(1, 1, whole), one(2, 2, whole)}, &asked))
+	chain := []pool.Slice{one(1, 1, whole), one(2, 2, whole)}
+	w, err := s.Window(walker(chain, &asked))
+	sumUp(t, &w, chain)
 	if err != nil || !w.Full || w.First != 2 || w.Rest != whole || len(w.Weight) != 1 || asked != 1 {
 		t.Errorf("a slice that fits exactly: %+v, %v, asked %d", w, err, asked)
 	}
-	w, err = s.Window(walker([]pool.Slice{one(1, 1, whole), {Number: 2}, one(3, 2, half)}, &asked))
+	chain = []pool.Slice{one(1, 1, whole), {Number: 2}, one(3, 2, half)}
+	w, err = s.Window(walker(chain, &asked))
+	sumUp(t, &w, chain)
 	if err != nil || !w.Full || w.First != 1 || w.Last != 3 || w.Rest != half || w.Score != whole {
 		t.Errorf("pro rata: %+v, %v", w, err)
 	}
-	w, err = s.Window(walker([]pool.Slice{one(1, 1, half)}, &asked))
+	chain = []pool.Slice{one(1, 1, half)}
+	w, err = s.Window(walker(chain, &asked))
+	sumUp(t, &w, chain)
 	if err != nil || w.Full || w.Rest != half || w.Score != half {
 		t.Errorf("not full: %+v, %v", w, err)
 	}

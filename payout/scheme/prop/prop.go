@@ -9,9 +9,7 @@
 package prop
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
 
 	"github.com/adit-pool/adit/payout/scheme"
 	"github.com/adit-pool/adit/pool"
@@ -30,7 +28,6 @@ const Warning = "scheme prop can be hopped: miners who come only to young rounds
 // closed, which is not in it. The newest slice is in it whatever closed it.
 func (Scheme) Window(next func() (*pool.Slice, error)) (pool.Window, error) {
 	w := pool.Window{Full: true}
-	sums := make(map[pool.AccountID]pool.Work)
 	for {
 		slice, err := next()
 		if err != nil {
@@ -39,25 +36,11 @@ func (Scheme) Window(next func() (*pool.Slice, error)) (pool.Window, error) {
 		if slice == nil || slice.Block && w.Last != 0 {
 			break
 		}
-		for _, weight := range slice.Weight {
-			if sums[weight.Account], err = sums[weight.Account].Add(weight.Score); err != nil {
-				return pool.Window{}, fmt.Errorf("add slice %d: %w", slice.Number, err)
-			}
-		}
 		if w.Last == 0 {
 			w.Last = slice.Number
 		}
 		w.First, w.Rest = slice.Number, slice.Score
 	}
-	w.Weight = make([]pool.Weight, 0, len(sums))
-	for account, score := range sums {
-		w.Weight = append(w.Weight, pool.Weight{Account: account, Score: score})
-		var err error
-		if w.Score, err = w.Score.Add(score); err != nil {
-			return pool.Window{}, err
-		}
-	}
-	slices.SortFunc(w.Weight, func(a, b pool.Weight) int { return bytes.Compare(a.Account[:], b.Account[:]) })
 	return w, nil
 }
 

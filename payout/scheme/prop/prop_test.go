@@ -40,12 +40,20 @@ func TestWindowIsTheRound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sums := map[pool.AccountID]uint64{}
-		for _, x := range w.Weight {
-			sums[x.Account] = x.Score.Lo
+		sums := make(pool.Sums)
+		for _, x := range tt.slices[:i] {
+			if x.Number >= w.First && x.Number <= w.Last {
+				if err := sums.Add(x, x.Score); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
-		if w.First != tt.first || w.Last != tt.last || sums[a] != tt.mine || sums[b] != tt.yours || w.Score.Lo != tt.mine+tt.yours {
-			t.Errorf("%s: %+v", name, w)
+		rest := pool.Work{}
+		if w.First != 0 {
+			rest = tt.slices[w.Last-w.First].Score
+		}
+		if w.First != tt.first || w.Last != tt.last || w.Rest != rest || sums[a].Lo != tt.mine || sums[b].Lo != tt.yours {
+			t.Errorf("%s: %+v, %v", name, w, sums)
 		}
 	}
 	split, err := Scheme{}.Split(&pool.Window{Weight: []pool.Weight{{Account: a, Score: pool.WorkOf(1)}, {Account: b, Score: pool.WorkOf(2)}}}, 100, 10_000)
