@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/audit"
 	"github.com/adit-pool/adit/pool/ledger"
-	"github.com/adit-pool/adit/pool/settle"
 )
 
 func explainCommand() *cobra.Command {
@@ -35,7 +35,7 @@ the ledger. It reads only files and can be used while adit serve runs.`,
 				return err
 			}
 			defer book.Close()
-			doc, err := settle.FindBlock(book, block)
+			doc, err := audit.FindBlock(book, block)
 			if err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ the ledger. It reads only files and can be used while adit serve runs.`,
 			if err != nil {
 				return err
 			}
-			x, err := settle.Explain(dir, filepath.Base(dir), book, doc, account, scheme)
+			x, err := audit.Explain(dir, filepath.Base(dir), book, doc, account, scheme)
 			if x == nil {
 				return err
 			}
@@ -80,7 +80,7 @@ func findMiner(book *ledger.Book, name string) (pool.AccountID, string, error) {
 // maxSliceLines is how many slices are printed one by one.
 const maxSliceLines = 40
 
-func writeExplanation(out io.Writer, x *settle.Explanation, address string) error {
+func writeExplanation(out io.Writer, x *audit.Explanation, address string) error {
 	b := &x.Block
 	finder := "somebody"
 	if b.Finder != nil {

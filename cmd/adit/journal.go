@@ -13,7 +13,7 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
-	"github.com/adit-pool/adit/pool/settle"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 // poolDir is a part of the pool's directory; --pool is not needed when there is only one.
@@ -143,22 +143,22 @@ credits are computed from.`,
 			}
 			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
 			enc := json.NewEncoder(out)
-			err = settle.ScanSlices(dir, func(s *settle.Slice) error { return enc.Encode(lineOf(s)) })
+			err = slice.Scan(dir, func(s *slice.Slice) error { return enc.Encode(lineOf(s)) })
 			return errors.Join(err, out.Flush())
 		},
 	})
 	return cmd
 }
 
-func lineOf(s *settle.Slice) sliceLine {
+func lineOf(s *slice.Slice) sliceLine {
 	l := sliceLine{
 		Number: s.Number, Reason: "full", Score: s.Score, Shares: s.Shares, Early: s.Early, Solo: s.Solo, Work: s.Work,
 		Root: hex.EncodeToString(s.Root[:]), Prev: hex.EncodeToString(s.Prev[:]), Weight: s.Weight,
 	}
 	switch s.Reason {
-	case settle.ReasonBlock:
+	case slice.ReasonBlock:
 		l.Reason, l.Block = "block", &s.Block
-	case settle.ReasonOpen:
+	case slice.ReasonOpen:
 		l.Reason = "open"
 	}
 	for _, r := range s.Ranges {

@@ -22,6 +22,7 @@ import (
 	schemes "github.com/adit-pool/adit/payout/scheme/all"
 	"github.com/adit-pool/adit/payout/scheme/prop"
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/allocation"
 	chains "github.com/adit-pool/adit/pool/chain/all"
 	"github.com/adit-pool/adit/pool/edge"
 	"github.com/adit-pool/adit/pool/journal"
@@ -236,7 +237,7 @@ func (r *room) openSettler() error {
 	if err != nil {
 		return err
 	}
-	secret, err := settle.OpenSecret(filepath.Join(r.dir, secretFile))
+	secret, err := allocation.OpenSecret(filepath.Join(r.dir, secretFile))
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	schemes "github.com/adit-pool/adit/payout/scheme/all"
+	"github.com/adit-pool/adit/pool/allocation"
+	"github.com/adit-pool/adit/pool/audit"
 	"github.com/adit-pool/adit/pool/ledger"
-	"github.com/adit-pool/adit/pool/settle"
 )
 
 // The parts of a pool's directory that audit and settler share.
@@ -24,7 +25,7 @@ const (
 
 // splitter finds the scheme that a file names. How far a window reaches back is in the file, so the
 // window length of the configuration does not matter.
-func splitter(name string) (settle.Splitter, error) { return schemes.Find(name, "2") }
+func splitter(name string) (allocation.Splitter, error) { return schemes.Find(name, "2") }
 
 func verifyCommand() *cobra.Command {
 	w := new(where)
@@ -49,7 +50,7 @@ up to there is still the same.`,
 			if err != nil {
 				return err
 			}
-			a, err := settle.RunAudit(settle.AuditOptions{Dir: dir, Pool: filepath.Base(dir), Schemes: splitter, Known: head})
+			a, err := audit.Run(audit.Options{Dir: dir, Pool: filepath.Base(dir), Schemes: splitter, Known: head})
 			if err != nil {
 				return err
 			}
@@ -109,7 +110,7 @@ without --secret they are compared as a whole, with it one by one.`,
 			if err != nil {
 				return err
 			}
-			a, err := settle.ParseAllocation(raw)
+			a, err := allocation.Parse(raw)
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
@@ -122,9 +123,9 @@ without --secret they are compared as a whole, with it one by one.`,
 			}
 			from := "the rows' scores"
 			if slices != "" {
-				var key *settle.Secret
+				var key *allocation.Secret
 				if secret != "" {
-					s, err := settle.ReadSecret(secret)
+					s, err := allocation.ReadSecret(secret)
 					if err != nil {
 						return err
 					}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/adit-pool/adit/pool/allocation"
 	"github.com/adit-pool/adit/pool/ledger"
-	"github.com/adit-pool/adit/pool/settle"
 )
 
 // The allocation file that docs/payouts.md works out by hand is a right one and has the numbers of the text.
@@ -21,7 +21,7 @@ func TestWorkedExample(t *testing.T) {
 		t.Fatal("no allocation file in docs/payouts.md")
 	}
 	raw, _, _ := bytes.Cut(doc[at:], []byte("\n"))
-	a, err := settle.ParseAllocation(append(raw, '\n'))
+	a, err := allocation.Parse(append(raw, '\n'))
 	if err != nil {
 		t.Fatal(err)
 	}

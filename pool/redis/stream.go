@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/adit-pool/adit/pool/journal"
-	"github.com/adit-pool/adit/pool/settle"
+	"github.com/adit-pool/adit/pool/slice"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -65,13 +65,13 @@ func (p *Pool) append(ctx context.Context, edge string, epoch, prevLast uint64, 
 }
 
 // Epochs lists the streams that ever had a block and are not gone.
-func (p *Pool) Epochs(ctx context.Context) ([]settle.StreamID, error) {
+func (p *Pool) Epochs(ctx context.Context) ([]slice.StreamID, error) {
 	fields, err := p.r.client.HKeys(ctx, p.k.streams()).Result()
 	if err != nil {
 		return nil, fmt.Errorf("list the streams: %w", err)
 	}
 	pipe := p.r.client.Pipeline()
-	ids := make([]settle.StreamID, len(fields))
+	ids := make([]slice.StreamID, len(fields))
 	exists := make([]*goredis.IntCmd, len(fields))
 	for i, f := range fields {
 		if ids[i].Edge, ids[i].Epoch, err = parseStreamField(f); err != nil {
@@ -85,7 +85,7 @@ func (p *Pool) Epochs(ctx context.Context) ([]settle.StreamID, error) {
 		}
 	}
 	keys, gone := []string{p.k.streams()}, []any{}
-	var present []settle.StreamID
+	var present []slice.StreamID
 	for i, id := range ids {
 		if exists[i].Val() == 1 {
 			present = append(present, id)
@@ -102,7 +102,7 @@ func (p *Pool) Epochs(ctx context.Context) ([]settle.StreamID, error) {
 }
 
 // Read returns up to limit blocks whose last sequence is above afterSeq, oldest first.
-func (p *Pool) Read(ctx context.Context, id settle.StreamID, afterSeq uint64, limit int) ([][]byte, error) {
+func (p *Pool) Read(ctx context.Context, id slice.StreamID, afterSeq uint64, limit int) ([][]byte, error) {
 	if afterSeq == math.MaxUint64 || limit <= 0 {
 		return nil, nil
 	}
@@ -124,7 +124,7 @@ func (p *Pool) Read(ctx context.Context, id settle.StreamID, afterSeq uint64, li
 
 // Trim deletes the blocks up to a sequence that the ledger has. A stream that does not reach that far was
 // rolled back: it is dropped, so that the edge sends from its oldest block.
-func (p *Pool) Trim(ctx context.Context, id settle.StreamID, throughSeq uint64) error {
+func (p *Pool) Trim(ctx context.Context, id slice.StreamID, throughSeq uint64) error {
 	if throughSeq == math.MaxUint64 {
 		return fmt.Errorf("trim stream %s: no sequence is that high", id)
 	}

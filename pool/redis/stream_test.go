@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/adit-pool/adit/pool/journal"
-	"github.com/adit-pool/adit/pool/settle"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 const (
@@ -19,7 +19,7 @@ const (
 	toyName   = "edge:{1}\r\n\x00*"
 )
 
-var toyStream = settle.StreamID{Edge: toyName, Epoch: testEpoch}
+var toyStream = slice.StreamID{Edge: toyName, Epoch: testEpoch}
 
 // toyEdge is the part of an edge's forwarder that matters here: blocks of one share each that it keeps
 // from a first one on.
@@ -237,12 +237,12 @@ func TestEpochs(t *testing.T) {
 		}
 		ids, err := p.Epochs(ctx)
 		must(t, err)
-		if len(ids) != 2 || !slices.Contains(ids, toyStream) || !slices.Contains(ids, settle.StreamID{Edge: "b", Epoch: 7}) {
+		if len(ids) != 2 || !slices.Contains(ids, toyStream) || !slices.Contains(ids, slice.StreamID{Edge: "b", Epoch: 7}) {
 			t.Fatalf("streams are %v", ids)
 		}
 		must(t, s.raw.Del(ctx, p.k.shares(7)).Err())
 		for range 2 {
-			if ids, err = p.Epochs(ctx); err != nil || !slices.Equal(ids, []settle.StreamID{toyStream}) {
+			if ids, err = p.Epochs(ctx); err != nil || !slices.Equal(ids, []slice.StreamID{toyStream}) {
 				t.Fatalf("streams are %v, %v", ids, err)
 			}
 		}

@@ -13,15 +13,18 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/allocation"
+	"github.com/adit-pool/adit/pool/audit"
 	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
-func (w *world) audit() AuditOptions {
+func (w *world) audit() audit.Options {
 	if err := os.WriteFile(filepath.Join(w.dir, "secret"), []byte(hex.EncodeToString(testSecret[:])+"\n"), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	return AuditOptions{Dir: w.dir, Pool: testPool, Schemes: func(string) (Splitter, error) { return w.scheme, nil }}
+	return audit.Options{Dir: w.dir, Pool: testPool, Schemes: func(string) (allocation.Splitter, error) { return w.scheme, nil }}
 }
 
 // audited is a small pool's directory with everything in it: a journal, slices, two blocks, the second
@@ -86,7 +89,7 @@ func keepJournal(t failer, dir string, e *toyEdge) {
 }
 
 func hexEpoch(epoch uint64) string {
-	return strings.TrimPrefix(StreamID{Epoch: epoch}.String(), "/")
+	return strings.TrimPrefix(slice.StreamID{Epoch: epoch}.String(), "/")
 }
 
 // One byte changed anywhere in journal, slices, open slice, ledger, allocation files or secret is found,
@@ -95,7 +98,7 @@ func TestAuditFindsEveryByte(t *testing.T) {
 	dir := t.TempDir()
 	w := audited(t, dir)
 	defer w.stop()
-	a, err := RunAudit(w.audit())
+	a, err := audit.Run(w.audit())
 	if err != nil || len(a.Problems) > 0 {
 		t.Fatalf("before any change: %+v, %v", a, err)
 	}
@@ -103,7 +106,7 @@ func TestAuditFindsEveryByte(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	var files []string
-	for _, pattern := range []string{"journal/*/*.journal", "slices/*" + sliceSuffix, "slices/open", "ledger/ledger.log", "allocations/*.json", "secret"} {
+	for _, pattern := range []string{"journal/*/*.journal", "slices/*" + slice.Suffix, "slices/open", "ledger/ledger.log", "allocations/*.json", "secret"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil || len(found) == 0 {
 			t.Fatalf("no %s: %v", pattern, err)
@@ -131,7 +134,7 @@ func TestAuditFindsEveryByte(t *testing.T) {
 				t.Fatal(err)
 			}
 		}()
-		a, err := RunAudit(o)
+		a, err := audit.Run(o)
 		if err != nil {
 			t.Fatalf("%s offset %d: %v", path, at, err)
 		}
@@ -164,7 +167,7 @@ func TestAuditAgainstKnownHead(t *testing.T) {
 		{ledger.Head{Seq: w.book.Head().Seq + 1}, "missing"},
 	} {
 		o.Known = tt.head
-		a, err := RunAudit(o)
+		a, err := audit.Run(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,11 +182,11 @@ func TestAuditRecomputes(t *testing.T) {
 	dir := t.TempDir()
 	w := audited(t, dir)
 	defer w.stop()
-	raw, err := AllocationFile(filepath.Join(dir, "allocations"), block("b1"))
+	raw, err := allocation.Read(filepath.Join(dir, "allocations"), block("b1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := ParseAllocation(raw)
+	a, err := allocation.Parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +205,7 @@ func TestAuditRecomputes(t *testing.T) {
 	a.Rows[1].Amount++
 	a.Rows[0].Score, a.Rows[1].Score = a.Rows[1].Score, a.Rows[0].Score
 	a.Rows[0].Amount, a.Rows[1].Amount = a.Rows[1].Amount, a.Rows[0].Amount
-	if a.Sum, err = a.sum(); err != nil {
+	if err := a.Seal(); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Recompute(w.scheme); err != nil {
@@ -211,10 +214,10 @@ func TestAuditRecomputes(t *testing.T) {
 	if err := a.FromSlices(filepath.Join(dir, "slices"), &testSecret); err == nil {
 		t.Error("two rows exchanged are not found with the secret")
 	}
-	if err := a.write(journal.Disk{}, filepath.Join(dir, "allocations")); err != nil {
+	if err := a.Write(journal.Disk{}, filepath.Join(dir, "allocations")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := RunAudit(w.audit())
+	got, err := audit.Run(w.audit())
 	if err != nil || len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Error(), block("b1").String()) {
 		t.Errorf("two rows exchanged: %+v, %v", got, err)
 	}
@@ -233,13 +236,13 @@ func TestExplain(t *testing.T) {
 	defer book.Close()
 	units := pool.Amount(0)
 	for _, name := range []string{"1", block("b2").String()} {
-		doc, err := FindBlock(book, name)
+		doc, err := audit.FindBlock(book, name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		left := pool.Amount(0)
 		for i := 1; i <= 3; i++ {
-			x, err := Explain(dir, testPool, book, doc, accountOf(i), w.scheme)
+			x, err := audit.Explain(dir, testPool, book, doc, accountOf(i), w.scheme)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -263,7 +266,7 @@ func TestExplain(t *testing.T) {
 	if units == 0 {
 		t.Error("no unit was left over in any block: the test does not test rounding")
 	}
-	x, err := Explain(dir, testPool, book, must(FindBlock(book, "1")), pool.AccountID{9}, w.scheme)
+	x, err := audit.Explain(dir, testPool, book, must(audit.FindBlock(book, "1")), pool.AccountID{9}, w.scheme)
 	if err != nil || x.Amount != 0 || len(x.Entries) != 0 {
 		t.Errorf("a stranger: %+v, %v", x, err)
 	}
@@ -274,22 +277,4 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
-}
-
-func FuzzParseAllocation(f *testing.F) {
-	a := &Allocation{V: 1, Pool: "toy", Scheme: "pplns", Rows: []AllocationRow{}}
-	a.Sum, _ = a.sum()
-	b, _ := a.encode()
-	f.Add(b)
-	f.Add([]byte(`{"v":1}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := ParseAllocation(b)
-		if err != nil {
-			return
-		}
-		again, err := a.encode()
-		if err != nil || !bytes.Equal(again, b) {
-			t.Errorf("%s became %s, %v", b, again, err)
-		}
-	})
 }

@@ -189,7 +189,7 @@ func (s *Settler) move(b *tracked, state ledger.BlockState, fill func(*ledger.Bl
 	for try := 0; ; try++ {
 		var overdraft []ledger.Account
 		if state == ledger.BlockOrphaned {
-			overdraft = overdrafts(s.o.Book, postings)
+			overdraft = s.o.Book.Overdrafts(postings)
 		}
 		next := doc
 		err := s.post(&next, state, postings, overdraft)
@@ -212,7 +212,7 @@ func (s *Settler) move(b *tracked, state ledger.BlockState, fill func(*ledger.Bl
 }
 
 func (s *Settler) mature(b *tracked) error {
-	return s.move(b, ledger.BlockMature, func(doc *ledger.BlockDoc) ([]ledger.Posting, error) { return maturePostings(doc), nil })
+	return s.move(b, ledger.BlockMature, func(doc *ledger.BlockDoc) ([]ledger.Posting, error) { return doc.MaturePostings(), nil })
 }
 
 func (s *Settler) orphan(b *tracked) error {
@@ -220,9 +220,9 @@ func (s *Settler) orphan(b *tracked) error {
 	return s.move(b, ledger.BlockOrphaned, func(doc *ledger.BlockDoc) ([]ledger.Posting, error) {
 		switch from {
 		case ledger.BlockImmature:
-			return reversed(creditPostings(doc)), nil
+			return ledger.Reversed(doc.CreditPostings()), nil
 		case ledger.BlockMature:
-			return lateReversal(doc), nil
+			return doc.LateReversal(), nil
 		}
 		return nil, nil
 	})

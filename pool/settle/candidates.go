@@ -84,11 +84,11 @@ func (s *Settler) named(doc *ledger.BlockDoc, c *pool.Candidate) error {
 
 // register enters a block that the book does not know: its window ends here.
 func (s *Settler) register(doc *ledger.BlockDoc, solo bool, share *pool.Share) error {
-	fees, err := readFees(s.o.Book)
+	fees, err := ledger.ReadFees(s.o.Book)
 	if err != nil {
 		return err
 	}
-	fee := fees.at(doc.Height)
+	fee := fees.At(doc.Height)
 	doc.FeeVersion, doc.FeePPM, doc.Scheme = fee.Version, fee.PPM, s.o.Scheme.ID().String()
 	if solo {
 		doc.Scheme = pool.SchemeSOLO.String()

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/allocation"
 	"github.com/adit-pool/adit/pool/ledger"
 )
 
@@ -28,7 +29,7 @@ func (s *Settler) credit(ctx context.Context, b *tracked) error {
 		if err := s.accounts(doc.Credits); err != nil {
 			return nil, err
 		}
-		return creditPostings(doc), nil
+		return doc.CreditPostings(), nil
 	})
 }
 
@@ -49,19 +50,19 @@ func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
 		s.log.Warn().Stringer("block", doc.Hash).Int64("promised", int64(promised)).Int64("paid", int64(value)).
 			Msg("the coinbase does not pay the pool what its template promised")
 	}
-	weights, err := s.fold.store.sum(doc.Window)
+	sums, err := s.fold.store.Sum(doc.Window.First, doc.Window.Last, doc.Window.Rest)
 	if err != nil {
 		return fmt.Errorf("window of block %s: %w", doc.Hash, err)
 	}
-	hash, err := s.fold.store.hash(doc.Window.Last)
+	hash, err := s.fold.store.Hash(doc.Window.Last)
 	if err != nil {
 		return fmt.Errorf("window of block %s: %w", doc.Hash, err)
 	}
-	a, credits, err := allocate(s.o.Pool, &s.o.Secret, doc, hash, weights, s.o.Scheme)
+	a, credits, err := allocation.New(s.o.Pool, &s.o.Secret, doc, hash, sums.Weights(), s.o.Scheme)
 	if err != nil {
 		return fmt.Errorf("split block %s: %w", doc.Hash, err)
 	}
-	if err := a.write(s.o.FS, s.o.Allocations); err != nil {
+	if err := a.Write(s.o.FS, s.o.Allocations); err != nil {
 		return err
 	}
 	doc.Fee, doc.Carry, doc.Credits, doc.Allocation = a.Fee, a.Carry, credits, a.Sum
@@ -116,74 +117,4 @@ func (s *Settler) accounts(credits []pool.Credit) error {
 		}
 	}
 	return nil
-}
-
-// creditPostings is what a block brings once it is in the active chain.
-func creditPostings(doc *ledger.BlockDoc) []ledger.Posting {
-	out := make([]ledger.Posting, 0, len(doc.Credits)+2)
-	for _, c := range doc.Credits {
-		out = append(out, ledger.Posting{Debit: ledger.CoinbaseImmature, Credit: ledger.MinerImmature(c.Account), Amount: c.Amount})
-	}
-	out = appendPosting(out, ledger.CoinbaseImmature, ledger.PoolFeeImmature, doc.Fee)
-	return appendPosting(out, ledger.CoinbaseImmature, ledger.Carry, doc.Carry)
-}
-
-// maturePostings moves it to where it can be paid from.
-func maturePostings(doc *ledger.BlockDoc) []ledger.Posting {
-	out := make([]ledger.Posting, 0, len(doc.Credits)+2)
-	for _, c := range doc.Credits {
-		out = append(out, ledger.Posting{Debit: ledger.MinerImmature(c.Account), Credit: ledger.MinerAvailable(c.Account), Amount: c.Amount})
-	}
-	out = appendPosting(out, ledger.PoolFeeImmature, ledger.PoolFee, doc.Fee)
-	return appendPosting(out, ledger.Wallet, ledger.CoinbaseImmature, doc.Value)
-}
-
-// lateReversal takes back credit and maturity in one.
-func lateReversal(doc *ledger.BlockDoc) []ledger.Posting {
-	out := make([]ledger.Posting, 0, len(doc.Credits)+2)
-	for _, c := range doc.Credits {
-		out = append(out, ledger.Posting{Debit: ledger.MinerAvailable(c.Account), Credit: ledger.Wallet, Amount: c.Amount})
-	}
-	out = appendPosting(out, ledger.PoolFee, ledger.Wallet, doc.Fee)
-	return appendPosting(out, ledger.Carry, ledger.Wallet, doc.Carry)
-}
-
-func reversed(postings []ledger.Posting) []ledger.Posting {
-	out := slices.Clone(postings)
-	for i := range out {
-		out[i].Debit, out[i].Credit = out[i].Credit, out[i].Debit
-	}
-	return out
-}
-
-func appendPosting(out []ledger.Posting, debit, credit ledger.Account, amount pool.Amount) []ledger.Posting {
-	if amount == 0 {
-		return out
-	}
-	return append(out, ledger.Posting{Debit: debit, Credit: credit, Amount: amount})
-}
-
-// overdrafts lists the accounts that postings would leave below zero, as the book stands now.
-func overdrafts(book *ledger.Book, postings []ledger.Posting) []ledger.Account {
-	change := make(map[ledger.Account]pool.Amount)
-	for _, p := range postings {
-		if p.Debit.DebitNormal() {
-			change[p.Debit] += p.Amount
-		} else {
-			change[p.Debit] -= p.Amount
-		}
-		if p.Credit.DebitNormal() {
-			change[p.Credit] -= p.Amount
-		} else {
-			change[p.Credit] += p.Amount
-		}
-	}
-	var out []ledger.Account
-	for account, by := range change {
-		if by < 0 && book.Balance(account)+by < 0 {
-			out = append(out, account)
-		}
-	}
-	slices.Sort(out)
-	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 // cursor is where the fold stands in one stream.
@@ -23,10 +24,10 @@ type fold struct {
 	pool    string
 	fs      journal.FS
 	dir     string
-	scorer  *scorer
-	store   *sliceFile
+	scorer  *slice.Scorer
+	store   *slice.Log
 	open    *openSlice
-	cursors map[StreamID]cursor
+	cursors map[slice.StreamID]cursor
 	skips   map[uint64]map[uint64]struct{} // epoch → sequences counted as extras before their turn
 	scripts map[pool.AccountID][]byte      // of every account in the slices
 	blocks  map[pool.Hash]uint64           // block → slice that it closed
@@ -44,11 +45,11 @@ var ErrStream = errors.New("stream does not go on where it was left")
 // slice that the ledger refers to.
 func openFold(poolID string, fs journal.FS, dir string, ledgerSlice uint64, log zerolog.Logger) (*fold, error) {
 	f := &fold{
-		pool: poolID, fs: fs, dir: dir, scorer: newScorer(), cursors: make(map[StreamID]cursor),
+		pool: poolID, fs: fs, dir: dir, scorer: slice.NewScorer(), cursors: make(map[slice.StreamID]cursor),
 		skips: make(map[uint64]map[uint64]struct{}), scripts: make(map[pool.AccountID][]byte),
 		blocks: make(map[pool.Hash]uint64), closers: make(map[uint64]pool.Hash),
 	}
-	checkpoint, err := readCheckpoint(fs, dir)
+	checkpoint, err := slice.ReadCheckpoint(fs, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -56,16 +57,16 @@ func openFold(poolID string, fs journal.FS, dir string, ledgerSlice uint64, log 
 	if checkpoint != nil {
 		durable = max(durable, checkpoint.Number-1)
 	}
-	if f.store, err = openSlices(fs, dir, durable, log, f.replay); err != nil {
+	if f.store, err = slice.OpenLog(fs, dir, durable, log, f.replay); err != nil {
 		return nil, err
 	}
-	f.open = newOpenSlice(f.store.last()+1, f.store.head)
+	f.open = newOpenSlice(f.store.Last()+1, f.store.Head())
 	if checkpoint != nil && checkpoint.Number == f.open.number {
-		if checkpoint.Prev != f.store.head {
-			return nil, errors.Join(fmt.Errorf("checkpoint %s/%s belongs to other slices", dir, checkpointName), f.store.close())
+		if checkpoint.Prev != f.store.Head() {
+			return nil, errors.Join(fmt.Errorf("checkpoint %s/%s belongs to other slices", dir, slice.CheckpointName), f.store.Close())
 		}
 		if err := f.replay(checkpoint); err != nil {
-			return nil, errors.Join(err, f.store.close())
+			return nil, errors.Join(err, f.store.Close())
 		}
 		f.open = thaw(checkpoint)
 	}
@@ -73,7 +74,7 @@ func openFold(poolID string, fs journal.FS, dir string, ledgerSlice uint64, log 
 }
 
 // replay takes in a slice from disk: cursors, skips, scripts, blocks. Its sums are the store's.
-func (f *fold) replay(s *Slice) error {
+func (f *fold) replay(s *slice.Slice) error {
 	for _, r := range s.Ranges {
 		if at := max(f.cursors[r.StreamID].next, 1); r.From != at {
 			return fmt.Errorf("slice %d begins %s at %d, the slices before it end at %d", s.Number, r.StreamID, r.From, at)
@@ -87,7 +88,7 @@ func (f *fold) replay(s *Slice) error {
 	for _, x := range s.Scripts {
 		f.scripts[x.Account] = x.Script
 	}
-	if s.Reason == ReasonBlock {
+	if s.Reason == slice.ReasonBlock {
 		f.blocks[s.Block], f.closers[s.Number] = s.Number, s.Block
 	}
 	return nil
@@ -127,11 +128,11 @@ func (f *fold) folded(epoch, seq uint64) bool {
 }
 
 // next is the sequence at which a stream goes on.
-func (f *fold) next(id StreamID) uint64 { return max(f.cursors[id].next, 1) }
+func (f *fold) next(id slice.StreamID) uint64 { return max(f.cursors[id].next, 1) }
 
 // block folds one journal block of a stream; what of it was folded before is passed over. It returns
 // how many shares were new. On [ErrStream] nothing was changed; other errors leave the fold unusable.
-func (f *fold) block(id StreamID, raw []byte) (int, error) {
+func (f *fold) block(id slice.StreamID, raw []byte) (int, error) {
 	b, shares, err := f.decoder.DecodeAppend(f.shares[:0], raw)
 	f.shares = shares[:0]
 	if err != nil {
@@ -183,7 +184,7 @@ func (f *fold) score(s *pool.Share) (pool.Work, error) {
 	if s.Flags&pool.ShareEarly != 0 || s.Scheme == pool.SchemeSOLO || s.Credit.IsZero() {
 		return pool.Work{}, nil
 	}
-	return f.scorer.score(s.Credit, s.Bits)
+	return f.scorer.Score(s.Credit, s.Bits)
 }
 
 // add counts a share in the open slice, and closes the slice when it is full.
@@ -191,8 +192,8 @@ func (f *fold) add(s *pool.Share) error {
 	if err := f.count(s); err != nil {
 		return err
 	}
-	if f.open.score.Cmp(sliceScore) >= 0 {
-		return f.close(ReasonFull, pool.Hash{})
+	if f.open.score.Cmp(slice.FullScore) >= 0 {
+		return f.close(slice.ReasonFull, pool.Hash{})
 	}
 	return nil
 }
@@ -236,15 +237,15 @@ func (f *fold) count(s *pool.Share) error {
 }
 
 // close closes the open slice and begins the next.
-func (f *fold) close(reason Reason, block pool.Hash) error {
+func (f *fold) close(reason slice.Reason, block pool.Hash) error {
 	s := f.open.freeze(f.cursors, reason, block)
-	if err := f.store.append(s); err != nil {
+	if err := f.store.Append(s); err != nil {
 		return err
 	}
-	if reason == ReasonBlock {
+	if reason == slice.ReasonBlock {
 		f.blocks[block], f.closers[s.Number] = s.Number, block
 	}
-	f.open = newOpenSlice(s.Number+1, f.store.head)
+	f.open = newOpenSlice(s.Number+1, f.store.Head())
 	return nil
 }
 
@@ -253,7 +254,7 @@ func (f *fold) close(reason Reason, block pool.Hash) error {
 // stream has been folded over it already.
 func (f *fold) found(block pool.Hash, epoch uint64, share *pool.Share) (uint64, error) {
 	if number, known := f.blocks[block]; known {
-		return number, f.store.sync()
+		return number, f.store.Sync()
 	}
 	if share != nil && (share.Seq == 0 || !f.folded(epoch, share.Seq)) {
 		if err := f.extra(epoch, share); err != nil {
@@ -261,10 +262,10 @@ func (f *fold) found(block pool.Hash, epoch uint64, share *pool.Share) (uint64, 
 		}
 	}
 	number := f.open.number
-	if err := f.close(ReasonBlock, block); err != nil {
+	if err := f.close(slice.ReasonBlock, block); err != nil {
 		return 0, err
 	}
-	return number, f.store.sync()
+	return number, f.store.Sync()
 }
 
 // extra counts a share before its turn.
@@ -272,24 +273,24 @@ func (f *fold) extra(epoch uint64, s *pool.Share) error {
 	if err := f.count(s); err != nil {
 		return err
 	}
-	f.open.extras = append(f.open.extras, Extra{epoch, s.Seq, s.Account, s.Credit, s.Bits, s.Hash})
+	f.open.extras = append(f.open.extras, slice.Extra{Epoch: epoch, Seq: s.Seq, Account: s.Account, Credit: s.Credit, Bits: s.Bits, Hash: s.Hash})
 	f.skip(epoch, s.Seq)
 	return nil
 }
 
 // checkpoint writes the open slice, and makes the closed ones durable before it. It returns the size.
 func (f *fold) checkpoint() (int, error) {
-	if err := f.store.sync(); err != nil {
+	if err := f.store.Sync(); err != nil {
 		return 0, err
 	}
-	b, err := f.open.freeze(f.cursors, ReasonOpen, pool.Hash{}).AppendBinary(nil)
+	b, err := f.open.freeze(f.cursors, slice.ReasonOpen, pool.Hash{}).AppendBinary(nil)
 	if err != nil {
 		return 0, err
 	}
-	return len(b), replaceFile(f.fs, f.dir, checkpointName, b)
+	return len(b), journal.ReplaceFile(f.fs, f.dir, slice.CheckpointName, b)
 }
 
 // streams lists the streams that the fold knows, in order.
-func (f *fold) streams() []StreamID {
-	return slices.SortedFunc(maps.Keys(f.cursors), compareStreams)
+func (f *fold) streams() []slice.StreamID {
+	return slices.SortedFunc(maps.Keys(f.cursors), slice.Compare)
 }

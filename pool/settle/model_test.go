@@ -16,8 +16,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/audit"
 	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 // TestSettlerAgainstModel drives a settler through random shares, candidates, reorganisations, failures
@@ -272,11 +274,11 @@ func (m *model) finish(t *rapid.T) {
 	m.rebuilt(t)
 	sums := m.counted(t)
 	m.credited(t, sums)
-	a, err := RunAudit(w.audit())
+	a, err := audit.Run(w.audit())
 	if err != nil || len(a.Problems) > 0 {
 		t.Fatalf("audit: %v, %v", a, err)
 	}
-	if a.Slices != w.s.fold.store.last() || a.Entries != w.book.Head().Seq {
+	if a.Slices != w.s.fold.store.Last() || a.Entries != w.book.Head().Seq {
 		t.Fatalf("audit saw %d slices and %d entries", a.Slices, a.Entries)
 	}
 }
@@ -289,7 +291,7 @@ func (m *model) rebuilt(t *rapid.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	names, err := filepath.Glob(filepath.Join(m.w.dir, "slices", "*"+sliceSuffix))
+	names, err := filepath.Glob(filepath.Join(m.w.dir, "slices", "*"+slice.Suffix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,11 +304,11 @@ func (m *model) rebuilt(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
-	f, err := openFold(testPool, journal.Disk{}, dir, m.w.s.fold.store.last(), m.w.log)
+	f, err := openFold(testPool, journal.Disk{}, dir, m.w.s.fold.store.Last(), m.w.log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.store.close()
+	defer f.store.Close()
 	for _, e := range slices.Backward(m.edges) { // another order than before
 		for _, raw := range e.blocks {
 			if _, err := f.block(e.id, raw); err != nil {
@@ -333,16 +335,16 @@ func referenceScore(s pool.Share) *big.Int {
 // returns the scores of each closed slice.
 func (m *model) counted(t *rapid.T) []map[pool.AccountID]*big.Int {
 	store := m.w.s.fold.store
-	next := map[StreamID]uint64{}
+	next := map[slice.StreamID]uint64{}
 	early := map[uint64]map[uint64]bool{} // epoch → counted as an extra
 	var sums []map[pool.AccountID]*big.Int
 	total := uint64(0)
-	open := m.w.s.fold.open.freeze(m.w.s.fold.cursors, ReasonOpen, pool.Hash{})
-	for number := uint64(1); number <= store.last()+1; number++ {
+	open := m.w.s.fold.open.freeze(m.w.s.fold.cursors, slice.ReasonOpen, pool.Hash{})
+	for number := uint64(1); number <= store.Last()+1; number++ {
 		s := open
-		if number <= store.last() {
+		if number <= store.Last() {
 			var err error
-			if s, err = store.read(number); err != nil {
+			if s, err = store.Read(number); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -406,7 +408,7 @@ func (m *model) counted(t *rapid.T) []map[pool.AccountID]*big.Int {
 				t.Fatalf("slice %d: account %s has %s, its shares give %s", number, x.Account, x.Score, sum[x.Account])
 			}
 		}
-		if number <= store.last() {
+		if number <= store.Last() {
 			sums = append(sums, sum)
 		}
 	}

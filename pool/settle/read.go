@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/adit-pool/adit/pool/slice"
 	"maps"
 	"slices"
 	"time"
@@ -17,7 +18,7 @@ const (
 	brokenWait  = 10 * time.Second // before a stream with damage is looked at again
 )
 
-func (s *Settler) stream(id StreamID) *streamState {
+func (s *Settler) stream(id slice.StreamID) *streamState {
 	state := s.streams[id]
 	if state == nil {
 		state = &streamState{}
@@ -44,7 +45,7 @@ func (s *Settler) read(ctx context.Context, now time.Time) (worked bool, err err
 			}
 		}
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(s.streams), compareStreams) {
+	for _, id := range slices.SortedFunc(maps.Keys(s.streams), slice.Compare) {
 		state := s.streams[id]
 		if !state.listed || now.Before(state.due) {
 			continue
@@ -77,7 +78,7 @@ func (s *Settler) read(ctx context.Context, now time.Time) (worked bool, err err
 var errRead = errors.New("read stream")
 
 // readStream folds what one stream has, up to a limit; more says that it was reached.
-func (s *Settler) readStream(ctx context.Context, id StreamID) (n int, more bool, err error) {
+func (s *Settler) readStream(ctx context.Context, id slice.StreamID) (n int, more bool, err error) {
 	for range readTurn {
 		call, cancel := context.WithTimeout(ctx, s.o.Deadline)
 		blocks, err := s.o.Streams.Read(call, id, s.fold.next(id)-1, readBlocks)

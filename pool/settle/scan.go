@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
 )
 
@@ -33,7 +34,7 @@ func (m *scanMark) back(changed int64) {
 }
 
 func (s *Settler) loadScan() error {
-	b, err := readFile(s.o.FS, s.o.Dir, scanName)
+	b, err := journal.ReadFile(s.o.FS, s.o.Dir, scanName)
 	if err != nil || b == nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (s *Settler) saveScan() error {
 	if err != nil {
 		return fmt.Errorf("write the scan mark: %w", err)
 	}
-	if err := replaceFile(s.o.FS, s.o.Dir, scanName, b); err != nil {
+	if err := journal.ReplaceFile(s.o.FS, s.o.Dir, scanName, b); err != nil {
 		return err
 	}
 	s.scanned.saved = s.scanned.Height

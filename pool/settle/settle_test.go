@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/audit"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 var wn = networkWork(testBits).Lo
@@ -112,7 +114,7 @@ func TestSolo(t *testing.T) {
 	if w.book.Balance(ledger.Wallet) != 50 || w.book.Balance(ledger.PoolFee) != 50 {
 		t.Error("the fee of a solo block is not in the book")
 	}
-	if w.s.fold.store.last() != 0 || w.s.fold.open.counts.Solo != 1 || !w.s.fold.open.score.IsZero() {
+	if w.s.fold.store.Last() != 0 || w.s.fold.open.counts.Solo != 1 || !w.s.fold.open.score.IsZero() {
 		t.Error("a solo share entered or ended a window")
 	}
 }
@@ -132,7 +134,7 @@ func TestSoloBlockInSharedPool(t *testing.T) {
 	if doc := w.doc(block("s")); doc.Scheme != "solo" || doc.Window != nil || len(doc.Credits) != 0 {
 		t.Errorf("solo block: %+v", doc)
 	}
-	if w.s.fold.store.last() != 0 {
+	if w.s.fold.store.Last() != 0 {
 		t.Error("a solo block closed a slice")
 	}
 }
@@ -178,8 +180,8 @@ func TestCandidateShareCountsOnce(t *testing.T) {
 			w.node.mine("b", pays(rewardScript, reward))
 			w.settle()
 			counted := w.s.fold.open.counts.Shares
-			for n := uint64(1); n <= w.s.fold.store.last(); n++ {
-				s, err := w.s.fold.store.read(n)
+			for n := uint64(1); n <= w.s.fold.store.Last(); n++ {
+				s, err := w.s.fold.store.Read(n)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -188,8 +190,8 @@ func TestCandidateShareCountsOnce(t *testing.T) {
 			if counted != tt.shares {
 				t.Errorf("%d shares were counted, want %d", counted, tt.shares)
 			}
-			if w.s.fold.store.last() != 1 {
-				t.Errorf("%d slices were closed", w.s.fold.store.last())
+			if w.s.fold.store.Last() != 1 {
+				t.Errorf("%d slices were closed", w.s.fold.store.Last())
 			}
 			got := w.book.Balance(ledger.MinerImmature(accountOf(3)))
 			if (got > 0) != tt.weight {
@@ -235,7 +237,7 @@ func TestLearntFromChain(t *testing.T) {
 	if doc.Finder == nil || *doc.Finder != accountOf(2) || doc.State != ledger.BlockImmature || len(doc.Credits) != 1 {
 		t.Errorf("late candidate: %+v", doc)
 	}
-	if w.s.fold.store.last() != 1 || w.s.fold.open.counts.Shares != 1 {
+	if w.s.fold.store.Last() != 1 || w.s.fold.open.counts.Shares != 1 {
 		t.Error("the share of a late candidate did not count where its stream delivers it")
 	}
 }
@@ -300,15 +302,15 @@ func TestFeeSchedule(t *testing.T) {
 	if ok, err := ledger.Decode(w.book, ledger.SetFees, "1", &doc); !ok || err != nil || doc.PPM != testPPM || doc.Version != 1 {
 		t.Fatalf("first version %+v, %v, %v", doc, ok, err)
 	}
-	if err := openFees(w.book, 99, w.log); err != nil {
+	if err := ledger.OpenFees(w.book, 99, w.log); err != nil {
 		t.Fatal(err)
 	}
-	again, err := readFees(w.book)
-	if err != nil || len(again) != 1 || again.at(1_000_000).PPM != testPPM {
+	again, err := ledger.ReadFees(w.book)
+	if err != nil || len(again) != 1 || again.At(1_000_000).PPM != testPPM {
 		t.Errorf("another configuration: %+v, %v", again, err)
 	}
 	later := append(again, ledger.FeeDoc{Version: 2, PPM: 7, Height: 100})
-	if later.at(99).Version != 1 || later.at(100).Version != 2 {
+	if later.At(99).Version != 1 || later.At(100).Version != 2 {
 		t.Error("effective height")
 	}
 }
@@ -346,7 +348,7 @@ func TestStreamsThatDoNotGoOn(t *testing.T) {
 	e.write(t, w.share(1, wn/4000), bad)
 	block(e.blocks[2], 1, false)
 	block(e.blocks[3], 0, true) // no score: the block as a whole waits
-	if _, err := f.block(StreamID{"a", 8}, e.blocks[0]); err == nil {
+	if _, err := f.block(slice.StreamID{Edge: "a", Epoch: 8}, e.blocks[0]); err == nil {
 		t.Error("a block of another epoch")
 	}
 }
@@ -403,7 +405,7 @@ func TestFeeChangeAndRounds(t *testing.T) {
 	if got := who(find("b4", 5, w.share(6, wn/8))); !slices.Equal(got, []int{4, 5, 6}) {
 		t.Errorf("the orphaned round's shares and the new: %v", got)
 	}
-	a, err := RunAudit(w.audit())
+	a, err := audit.Run(w.audit())
 	if err != nil || len(a.Problems) > 0 || a.Blocks != 4 {
 		t.Errorf("audit: %+v, %v", a, err)
 	}

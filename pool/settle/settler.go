@@ -12,8 +12,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/allocation"
 	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 // Options say what a settler works with. Mirror, Windows, Released, FS and the durations may be left
@@ -29,10 +31,10 @@ type Options struct {
 	Mirror       Mirror
 	Windows      Windows
 	Scheme       pool.Scheme
-	FeePPM       uint32 // of fee version 1, when the book has none
-	RewardScript []byte // whose outputs are the pool's
-	Secret       Secret // that names rows of allocation files
-	Allocations  string // directory of allocation files
+	FeePPM       uint32            // of fee version 1, when the book has none
+	RewardScript []byte            // whose outputs are the pool's
+	Secret       allocation.Secret // that names rows of allocation files
+	Allocations  string            // directory of allocation files
 	// Released is told which shares are on the ledger's disk, after it has been fsynced. It must not block.
 	Released func(edge string, epoch, throughSeq uint64)
 	FS       journal.FS
@@ -58,7 +60,7 @@ type Settler struct {
 	chain   *chainView
 	blocks  map[pool.Hash]*tracked
 	scanned scanMark
-	streams map[StreamID]*streamState
+	streams map[slice.StreamID]*streamState
 	warned  map[string]time.Time // last time that a recurring trouble was logged
 
 	listed, looked, published, saved time.Time
@@ -99,7 +101,7 @@ func New(o Options) (*Settler, error) {
 	}
 	s := &Settler{
 		o: o, log: o.Log, chain: newChainView(o.Node), blocks: make(map[pool.Hash]*tracked),
-		streams: make(map[StreamID]*streamState), warned: make(map[string]time.Time),
+		streams: make(map[slice.StreamID]*streamState), warned: make(map[string]time.Time),
 		publishEvery: o.Publish, saveEvery: checkpointInterval,
 		dirty: true, // what an earlier process left may not be durable: the first save sees to that
 	}
@@ -124,13 +126,13 @@ func (s *Settler) loadSide() error {
 	if err := s.loadScan(); err != nil {
 		return err
 	}
-	b, err := readFile(s.o.FS, s.o.Dir, "owner")
+	b, err := journal.ReadFile(s.o.FS, s.o.Dir, "owner")
 	if err != nil {
 		return err
 	}
 	if len(b) == 0 {
 		b = []byte(hex.EncodeToString(randomBytes(16)))
-		if err := replaceFile(s.o.FS, s.o.Dir, "owner", b); err != nil {
+		if err := journal.ReplaceFile(s.o.FS, s.o.Dir, "owner", b); err != nil {
 			return err
 		}
 	}
@@ -145,7 +147,7 @@ func randomBytes(n int) []byte {
 }
 
 // Close gives the files back; not while Run runs.
-func (s *Settler) Close() error { return s.fold.store.close() }
+func (s *Settler) Close() error { return s.fold.store.Close() }
 
 // Run settles until ctx ends. Trouble with node, Redis or a stream is logged and tried again; an error
 // is returned when the disk fails or when ledger and mirror contradict each other.
@@ -230,7 +232,7 @@ func (s *Settler) term(ctx context.Context, token uint64) error {
 	if _, err := s.o.Book.Post(ledger.Entry{Kind: "term", Key: fmt.Sprintf("term/%d", term), Body: body}); err != nil {
 		return fmt.Errorf("begin term %d: %w", term, err)
 	}
-	return openFees(s.o.Book, s.o.FeePPM, s.log)
+	return ledger.OpenFees(s.o.Book, s.o.FeePPM, s.log)
 }
 
 // work is the loop of the settling goroutine.

@@ -1,42 +1,28 @@
 package settle
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
-
-// StreamID names the stream of one edge's journal epoch.
-type StreamID struct {
-	Edge  string
-	Epoch uint64
-}
-
-// String is "edge/epoch in 16 hex digits".
-func (id StreamID) String() string { return fmt.Sprintf("%s/%016x", id.Edge, id.Epoch) }
-
-func compareStreams(a, b StreamID) int {
-	return cmp.Or(cmp.Compare(a.Edge, b.Edge), cmp.Compare(a.Epoch, b.Epoch))
-}
 
 // Streams is where edges put journal blocks and candidates.
 type Streams interface {
 	// Epochs lists the streams that were ever registered and are not gone.
-	Epochs(ctx context.Context) ([]StreamID, error)
+	Epochs(ctx context.Context) ([]slice.StreamID, error)
 	// Read returns up to limit blocks whose last sequence is above afterSeq, oldest first, exactly as the
 	// journal wrote them. It returns at once, with nothing when there is nothing.
-	Read(ctx context.Context, id StreamID, afterSeq uint64, limit int) ([][]byte, error)
+	Read(ctx context.Context, id slice.StreamID, afterSeq uint64, limit int) ([][]byte, error)
 	// Candidates returns the found blocks that are not acknowledged and whose message id is above after
 	// ("" for all), oldest first, at once.
 	Candidates(ctx context.Context, after string) ([]CandidateMsg, error)
 	// AckCandidate says that the ledger has the candidate; it need not be returned any more.
 	AckCandidate(ctx context.Context, messageID string) error
 	// Trim says that shares up to throughSeq are on the ledger's disk and need not be kept.
-	Trim(ctx context.Context, id StreamID, throughSeq uint64) error
+	Trim(ctx context.Context, id slice.StreamID, throughSeq uint64) error
 }
 
 // CandidateMsg is a found block as delivered; it may come more than once.

@@ -19,8 +19,10 @@ import (
 
 	"github.com/adit-pool/adit/payout/scheme/all"
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/allocation"
 	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 const (
@@ -161,7 +163,7 @@ func (n *toyNode) branch(keep int, others []pool.Hash) []pool.Hash {
 
 // toyEdge is one epoch of an edge: a journal in memory.
 type toyEdge struct {
-	id     StreamID
+	id     slice.StreamID
 	shares []pool.Share // by sequence - 1
 	blocks [][]byte     // encoded, not all of them in the stream yet
 	sent   int
@@ -191,7 +193,7 @@ func (e *toyEdge) write(t failer, shares ...pool.Share) {
 type toyStreams struct {
 	mu      sync.Mutex
 	edges   []*toyEdge
-	trimmed map[StreamID]uint64
+	trimmed map[slice.StreamID]uint64
 	found   []CandidateMsg
 	down    bool
 }
@@ -203,7 +205,7 @@ func (r *toyStreams) err() error {
 	return nil
 }
 
-func (r *toyStreams) Epochs(context.Context) (ids []StreamID, err error) {
+func (r *toyStreams) Epochs(context.Context) (ids []slice.StreamID, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.edges {
@@ -212,7 +214,7 @@ func (r *toyStreams) Epochs(context.Context) (ids []StreamID, err error) {
 	return ids, r.err()
 }
 
-func (r *toyStreams) Read(_ context.Context, id StreamID, after uint64, limit int) (out [][]byte, err error) {
+func (r *toyStreams) Read(_ context.Context, id slice.StreamID, after uint64, limit int) (out [][]byte, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.edges {
@@ -248,7 +250,7 @@ func (r *toyStreams) AckCandidate(_ context.Context, id string) error {
 	return nil
 }
 
-func (r *toyStreams) Trim(_ context.Context, id StreamID, through uint64) error {
+func (r *toyStreams) Trim(_ context.Context, id slice.StreamID, through uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.trimmed[id] = max(r.trimmed[id], through)
@@ -478,7 +480,7 @@ func newWorld(t failer, dir, schemeName, n string) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, dir: dir, node: newToyNode(), streams: &toyStreams{trimmed: make(map[StreamID]uint64)},
+		t: t, dir: dir, node: newToyNode(), streams: &toyStreams{trimmed: make(map[slice.StreamID]uint64)},
 		fs: newCrashFS(), scheme: scheme, now: time.UnixMilli(1_700_000_000_000), log: zerolog.New(io.Discard),
 		n: n, extras: make(map[pool.Hash]pool.Share),
 	}
@@ -487,12 +489,12 @@ func newWorld(t failer, dir, schemeName, n string) *world {
 }
 
 func (w *world) edge(name string, epoch uint64) *toyEdge {
-	e := &toyEdge{id: StreamID{name, epoch}}
+	e := &toyEdge{id: slice.StreamID{Edge: name, Epoch: epoch}}
 	w.streams.edges = append(w.streams.edges, e)
 	return e
 }
 
-var testSecret = Secret{1, 2, 3}
+var testSecret = allocation.Secret{1, 2, 3}
 
 func (w *world) options() Options {
 	return Options{
@@ -577,8 +579,8 @@ func (w *world) doc(id pool.Hash) ledger.BlockDoc {
 // dump is the fold's state in words.
 func (f *fold) dump() string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "head %x\n", f.store.head)
-	record, err := f.open.freeze(f.cursors, ReasonOpen, pool.Hash{}).AppendBinary(nil)
+	fmt.Fprintf(&b, "head %x\n", f.store.Head())
+	record, err := f.open.freeze(f.cursors, slice.ReasonOpen, pool.Hash{}).AppendBinary(nil)
 	if err != nil {
 		panic(err)
 	}

@@ -1,4 +1,4 @@
-package settle
+package audit
 
 import (
 	"errors"
@@ -8,21 +8,23 @@ import (
 	"slices"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/allocation"
 	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
-// AuditOptions say what is audited.
-type AuditOptions struct {
+// Options say what is audited.
+type Options struct {
 	Dir     string // of one pool: journal, slices, ledger, allocations, secret
 	Pool    string
-	Schemes func(name string) (Splitter, error)
+	Schemes func(name string) (allocation.Splitter, error)
 	// Known, when its Seq is not 0, is a head of the ledger that was noted earlier: the ledger must have it.
 	Known ledger.Head
 }
 
-// Audit is what was found. It is good when Problems is empty.
-type Audit struct {
+// Result is what was found. It is good when Problems is empty.
+type Result struct {
 	Head        ledger.Head
 	Entries     uint64
 	Slices      uint64 // closed
@@ -37,33 +39,33 @@ type Audit struct {
 
 // auditor is an audit under way.
 type auditor struct {
-	o      AuditOptions
+	o      Options
 	book   *ledger.Book
-	secret Secret
-	a      *Audit
-	begin  map[uint64][]*windowSum // by first slice
-	active []*windowSum
-	next   map[StreamID]uint64
+	secret allocation.Secret
+	a      *Result
+	begin  map[uint64][]*window // by first slice
+	active []*window
+	next   map[slice.StreamID]uint64
 	passed map[uint64]uint64          // epoch → sequence at which the slices so far end
 	extras map[uint64]map[uint64]bool // epoch → sequences that an extra counted before their turn
 	last   uint64                     // slice that the ledger or the checkpoint knows of
 }
 
-// RunAudit checks everything that a pool's directory holds, against itself: the chains of ledger,
+// Run checks everything that a pool's directory holds, against itself: the chains of ledger,
 // slices and journal; that every entry balances and every balance is the sum of its postings; that each
 // slice continues the one before and has the sums of the shares that the journal still holds; each
 // block's credits, anew from the slices; and each allocation file. It locks and changes nothing and may
 // run beside a server: it looks at the ledger first and then at what the ledger was made from. What is
 // wrong is in Problems, each naming file and place; the error is for a directory that cannot be read.
-func RunAudit(o AuditOptions) (*Audit, error) {
-	r := &auditor{o: o, a: new(Audit), begin: make(map[uint64][]*windowSum)}
+func Run(o Options) (*Result, error) {
+	r := &auditor{o: o, a: new(Result), begin: make(map[uint64][]*window)}
 	if err := r.ledger(); err != nil {
 		return nil, err
 	}
 	if r.book != nil {
 		defer r.book.Close()
 	}
-	if err := r.slices(); err != nil {
+	if err := r.chain(); err != nil {
 		return nil, err
 	}
 	if err := r.journal(); err != nil {
@@ -122,7 +124,7 @@ func (r *auditor) ledger() error {
 	if total != 0 {
 		r.problem("ledger: %s: debits and credits differ by %d", book.Path(), total)
 	}
-	fees, err := readFees(book)
+	fees, err := ledger.ReadFees(book)
 	if err != nil {
 		r.problem("ledger: %s: %w", book.Path(), err)
 	}
@@ -136,11 +138,11 @@ func (r *auditor) ledger() error {
 			r.last = max(r.last, doc.Window.Last)
 		}
 		if doc.Window != nil && doc.Coinbase != nil {
-			r.begin[doc.Window.First] = append(r.begin[doc.Window.First], &windowSum{doc: doc, sums: make(map[pool.AccountID]pool.Work)})
+			r.begin[doc.Window.First] = append(r.begin[doc.Window.First], newWindow(doc))
 		}
 	}
 	if len(r.begin) > 0 {
-		r.secret, err = ReadSecret(filepath.Join(r.o.Dir, "secret"))
+		r.secret, err = allocation.ReadSecret(filepath.Join(r.o.Dir, "secret"))
 		if err != nil {
 			r.problem("allocation: no block can be recomputed: %w", err)
 			clear(r.begin)
@@ -198,13 +200,13 @@ func checkBlockEntry(e *ledger.Entry, blocks map[pool.Hash]*ledger.BlockDoc) err
 	switch {
 	case e.Kind == "block.named" || doc.State == ledger.BlockSubmitted || doc.State == ledger.BlockRejected:
 	case doc.State == ledger.BlockImmature:
-		want = creditPostings(doc)
+		want = doc.CreditPostings()
 	case doc.State == ledger.BlockMature:
-		want = maturePostings(doc)
+		want = doc.MaturePostings()
 	case doc.State == ledger.BlockOrphaned && before != nil && before.State == ledger.BlockImmature:
-		want = reversed(creditPostings(doc))
+		want = ledger.Reversed(doc.CreditPostings())
 	case doc.State == ledger.BlockOrphaned && before != nil && before.State == ledger.BlockMature:
-		want = lateReversal(doc)
+		want = doc.LateReversal()
 	}
 	if !slices.Equal(want, e.Postings) {
 		return fmt.Errorf("block %s became %s with other postings than its document says", doc.Hash, doc.State)
@@ -212,24 +214,24 @@ func checkBlockEntry(e *ledger.Entry, blocks map[pool.Hash]*ledger.BlockDoc) err
 	return nil
 }
 
-// slices reads the chain of slices, sums windows and checks blocks as their last slice comes.
-func (r *auditor) slices() error {
+// chain reads the chain of slices, sums windows and checks blocks as their last slice comes.
+func (r *auditor) chain() error {
 	dir := filepath.Join(r.o.Dir, "slices")
-	open, err := readCheckpoint(journal.Disk{}, dir) // before the closed ones: they may only grow meanwhile
+	open, err := slice.ReadCheckpoint(journal.Disk{}, dir) // before the closed ones: they may only grow meanwhile
 	if err != nil {
-		if !errors.Is(err, ErrSlice) {
+		if !errors.Is(err, slice.ErrSlice) {
 			return err
 		}
 		r.problem("slices: %w", err)
 	}
-	r.next, r.passed, r.extras = make(map[StreamID]uint64), make(map[uint64]uint64), make(map[uint64]map[uint64]bool)
-	end, err := scanClosed(dir, func(p SlicePlace, s *Slice) error {
+	r.next, r.passed, r.extras = make(map[slice.StreamID]uint64), make(map[uint64]uint64), make(map[uint64]map[uint64]bool)
+	end, err := slice.ScanClosed(dir, func(p slice.Place, s *slice.Slice) error {
 		r.a.Slices = s.Number
 		r.windows(p, s)
 		r.continues(p, s)
 		return nil
 	})
-	var damage *Damage
+	var damage *slice.Damage
 	switch {
 	case errors.As(err, &damage):
 		r.problem("slices: %w", damage)
@@ -255,7 +257,7 @@ func (r *auditor) slices() error {
 }
 
 // continues checks that a slice goes on where the ones before ended, and counts what it says.
-func (r *auditor) continues(p SlicePlace, s *Slice) {
+func (r *auditor) continues(p slice.Place, s *slice.Slice) {
 	counted := uint64(len(s.Extras))
 	for _, x := range s.Extras {
 		if x.Seq == 0 {

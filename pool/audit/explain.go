@@ -1,4 +1,4 @@
-package settle
+package audit
 
 import (
 	"encoding/json"
@@ -8,26 +8,28 @@ import (
 	"strconv"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/allocation"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 // Explanation is how one account's credit of one block came about, from the files.
 type Explanation struct {
-	Block    ledger.BlockDoc `json:"block"`
-	Account  pool.AccountID  `json:"account"`
-	Row      RowID           `json:"row"` // of the account in the block's allocation file
-	Slices   []SlicePart     `json:"slices"`
-	Score    pool.Work       `json:"score"` // of the account in the window
-	Total    pool.Work       `json:"total"` // of all accounts in the window
-	Pot      pool.Amount     `json:"pot"`   // reward - fee
-	Floor    pool.Amount     `json:"floor"` // floor(pot * score / total)
-	Rest     pool.Work       `json:"rest"`  // pot * score - floor * total
-	Unit     pool.Amount     `json:"unit"`  // 1 when the account got one of the units left over
-	Amount   pool.Amount     `json:"amount"`
-	Ledger   pool.Amount     `json:"ledger"`  // the same as the ledger has it
-	Entries  []uint64        `json:"entries"` // ledger entries that posted to the account for this block
-	Accounts int             `json:"accounts"`
-	Left     pool.Amount     `json:"left"` // units that the floors of all accounts left over
+	Block    ledger.BlockDoc  `json:"block"`
+	Account  pool.AccountID   `json:"account"`
+	Row      allocation.RowID `json:"row"` // of the account in the block's allocation file
+	Slices   []SlicePart      `json:"slices"`
+	Score    pool.Work        `json:"score"` // of the account in the window
+	Total    pool.Work        `json:"total"` // of all accounts in the window
+	Pot      pool.Amount      `json:"pot"`   // reward - fee
+	Floor    pool.Amount      `json:"floor"` // floor(pot * score / total)
+	Rest     pool.Work        `json:"rest"`  // pot * score - floor * total
+	Unit     pool.Amount      `json:"unit"`  // 1 when the account got one of the units left over
+	Amount   pool.Amount      `json:"amount"`
+	Ledger   pool.Amount      `json:"ledger"`  // the same as the ledger has it
+	Entries  []uint64         `json:"entries"` // ledger entries that posted to the account for this block
+	Accounts int              `json:"accounts"`
+	Left     pool.Amount      `json:"left"` // units that the floors of all accounts left over
 }
 
 // SlicePart is what of one slice is in a window.
@@ -68,27 +70,27 @@ func FindBlock(book *ledger.Book, name string) (*ledger.BlockDoc, error) {
 
 // Explain computes an account's credit of a block anew from the slices, the secret and the book in a
 // pool's directory. It fails when the result is not the ledger's.
-func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, account pool.AccountID, scheme Splitter) (*Explanation, error) {
+func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, account pool.AccountID, scheme allocation.Splitter) (*Explanation, error) {
 	switch {
 	case doc.Window == nil:
 		return nil, fmt.Errorf("block %s is a solo block: its coinbase paid the finder directly", doc.Hash)
 	case doc.Coinbase == nil:
 		return nil, fmt.Errorf("block %s is %s: nothing was credited", doc.Hash, doc.State)
 	}
-	secret, err := ReadSecret(filepath.Join(dir, "secret"))
+	secret, err := allocation.ReadSecret(filepath.Join(dir, "secret"))
 	if err != nil {
 		return nil, err
 	}
 	x := &Explanation{Block: *doc, Account: account, Row: secret.Row(doc.Hash, account)}
-	w := &windowSum{doc: doc, sums: make(map[pool.AccountID]pool.Work)}
+	w := newWindow(doc)
 	var last [32]byte
-	_, err = scanClosed(filepath.Join(dir, "slices"), func(p SlicePlace, s *Slice) error {
+	_, err = slice.ScanClosed(filepath.Join(dir, "slices"), func(p slice.Place, s *slice.Slice) error {
 		if s.Number < doc.Window.First || s.Number > doc.Window.Last {
 			return nil
 		}
 		last = p.Hash
-		before := w.sums[account]
-		if err := w.add(s); err != nil {
+		before := w.Sums[account]
+		if err := w.Take(s); err != nil {
 			return err
 		}
 		part := SlicePart{Number: s.Number, Of: s.Score, Takes: s.Score}
@@ -100,7 +102,7 @@ func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accoun
 				part.Mine = v.Score
 			}
 		}
-		part.Part, err = w.sums[account].Sub(before)
+		part.Part, err = w.Sums[account].Sub(before)
 		x.Slices = append(x.Slices, part)
 		return err
 	})
@@ -110,11 +112,11 @@ func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accoun
 	if uint64(len(x.Slices)) != doc.Window.Last-doc.Window.First+1 {
 		return nil, fmt.Errorf("the slices %d to %d of block %s are not all there", doc.Window.First, doc.Window.Last, doc.Hash)
 	}
-	a, credits, err := allocate(poolID, &secret, doc, last, w.sums.Weights(), scheme)
+	a, credits, err := allocation.New(poolID, &secret, doc, last, w.Weights(), scheme)
 	if err != nil {
 		return nil, err
 	}
-	if err := x.fill(a, w.sums[account]); err != nil {
+	if err := x.fill(a, w.Sums[account]); err != nil {
 		return nil, err
 	}
 	for _, c := range credits {
@@ -138,7 +140,7 @@ func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accoun
 }
 
 // fill computes the account's exact part and what the floors left over.
-func (x *Explanation) fill(a *Allocation, score pool.Work) error {
+func (x *Explanation) fill(a *allocation.File, score pool.Work) error {
 	x.Score, x.Total, x.Pot, x.Accounts = score, a.Score, a.Reward-a.Fee, len(a.Rows)
 	if a.Score.IsZero() {
 		return nil

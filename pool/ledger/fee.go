@@ -1,4 +1,4 @@
-package settle
+package ledger
 
 import (
 	"encoding/json"
@@ -7,18 +7,16 @@ import (
 	"strconv"
 
 	"github.com/rs/zerolog"
-
-	"github.com/adit-pool/adit/pool/ledger"
 )
 
-// fees is the fee schedule: versions, lowest first.
-type fees []ledger.FeeDoc
+// Fees is the fee schedule: versions, lowest first.
+type Fees []FeeDoc
 
-// readFees reads the schedule from the book.
-func readFees(book *ledger.Book) (fees, error) {
-	var all fees
-	for id, body := range book.Docs(ledger.SetFees) {
-		var doc ledger.FeeDoc
+// ReadFees reads the schedule from the book.
+func ReadFees(book *Book) (Fees, error) {
+	var all Fees
+	for id, body := range book.Docs(SetFees) {
+		var doc FeeDoc
 		if err := json.Unmarshal(body, &doc); err != nil {
 			return nil, fmt.Errorf("read fee version %s: %w", id, err)
 		}
@@ -27,10 +25,10 @@ func readFees(book *ledger.Book) (fees, error) {
 	return all, nil
 }
 
-// openFees gives an empty book version 1 from the configuration; later the configuration counts for
+// OpenFees gives an empty book version 1 from the configuration; later the configuration counts for
 // nothing, which is said when it differs.
-func openFees(book *ledger.Book, ppm uint32, log zerolog.Logger) error {
-	all, err := readFees(book)
+func OpenFees(book *Book, ppm uint32, log zerolog.Logger) error {
+	all, err := ReadFees(book)
 	if err != nil {
 		return err
 	}
@@ -44,23 +42,23 @@ func openFees(book *ledger.Book, ppm uint32, log zerolog.Logger) error {
 	if ppm > 1_000_000 {
 		return fmt.Errorf("fee of %d ppm is more than everything", ppm)
 	}
-	doc := ledger.FeeDoc{Version: 1, PPM: ppm, Author: "configuration"}
-	body, err := ledger.Body(doc)
+	doc := FeeDoc{Version: 1, PPM: ppm, Author: "configuration"}
+	body, err := Body(doc)
 	if err != nil {
 		return err
 	}
-	_, err = book.Post(ledger.Entry{
+	_, err = book.Post(Entry{
 		Kind: "fee.schedule", Key: "fee/1", Body: body,
-		Subject: &ledger.Subject{Set: ledger.SetFees, ID: strconv.Itoa(doc.Version), Rank: int64(doc.Version)},
+		Subject: &Subject{Set: SetFees, ID: strconv.Itoa(doc.Version), Rank: int64(doc.Version)},
 	})
-	if err != nil && !errors.Is(err, ledger.ErrExists) {
+	if err != nil && !errors.Is(err, ErrExists) {
 		return fmt.Errorf("post the fee schedule: %w", err)
 	}
 	return nil
 }
 
-// at is the version in force at a height: the newest one that is for it.
-func (f fees) at(height int64) ledger.FeeDoc {
+// At is the version in force at a height: the newest one that is for it.
+func (f Fees) At(height int64) FeeDoc {
 	now := f[0]
 	for _, doc := range f[1:] {
 		if doc.Height <= height {

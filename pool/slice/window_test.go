@@ -1,4 +1,4 @@
-package settle
+package slice
 
 import (
 	"errors"
@@ -18,11 +18,11 @@ import (
 // those of a straight addition, and an unreadable slice spoils only the windows that it is in.
 func TestWindowMoves(t *testing.T) {
 	dir := t.TempDir()
-	f, err := openSlices(journal.Disk{}, dir, 0, zerolog.Nop(), func(*Slice) error { return nil })
+	f, err := OpenLog(journal.Disk{}, dir, 0, zerolog.Nop(), func(*Slice) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.close()
+	defer f.Close()
 	const all = 30
 	var whole []pool.Slice
 	var end int64 // of slice 20
@@ -37,7 +37,7 @@ func TestWindowMoves(t *testing.T) {
 				}
 			}
 		}
-		if err := f.append(s); err != nil {
+		if err := f.Append(s); err != nil {
 			t.Fatal(err)
 		}
 		whole = append(whole, s.Slice)
@@ -46,7 +46,7 @@ func TestWindowMoves(t *testing.T) {
 		}
 	}
 	check := func(t interface{ Fatalf(string, ...any) }, first, last uint64, rest pool.Work) {
-		got, err := f.stretch(first, last, rest)
+		got, err := f.Sum(first, last, rest)
 		if err != nil {
 			t.Fatalf("%d to %d: %v", first, last, err)
 		}
@@ -76,16 +76,16 @@ func TestWindowMoves(t *testing.T) {
 		}
 	})
 	for _, x := range [][2]uint64{{0, 3}, {5, 4}, {3, all + 1}} {
-		if _, err := f.stretch(x[0], x[1], pool.Work{}); err == nil {
+		if _, err := f.Sum(x[0], x[1], pool.Work{}); err == nil {
 			t.Errorf("slices %d to %d were summed", x[0], x[1])
 		}
 	}
-	if _, err := f.stretch(3, 4, pool.Work{Hi: 1 << 60}); err == nil {
+	if _, err := f.Sum(3, 4, pool.Work{Hi: 1 << 60}); err == nil {
 		t.Error("more than a slice has was taken of it")
 	}
 
 	clear(f.cache) // what is asked for comes from the disk
-	names, err := filepath.Glob(filepath.Join(dir, "*"+sliceSuffix))
+	names, err := filepath.Glob(filepath.Join(dir, "*"+Suffix))
 	if err != nil || len(names) != 1 {
 		t.Fatal(names, err)
 	}
@@ -98,7 +98,7 @@ func TestWindowMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, 21, 25, whole[20].Score)
-	if _, err := f.stretch(18, 25, whole[17].Score); !errors.Is(err, ErrSlice) {
+	if _, err := f.Sum(18, 25, whole[17].Score); !errors.Is(err, ErrSlice) {
 		t.Errorf("a window with a damaged slice: %v", err)
 	}
 	check(t, 22, 27, whole[21].Score)

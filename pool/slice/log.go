@@ -1,4 +1,4 @@
-package settle
+package slice
 
 import (
 	"encoding/binary"
@@ -19,11 +19,11 @@ import (
 const (
 	segmentBytes = 256 << 20 // a file is followed by a new one when it has grown above this
 	cacheBytes   = 64 << 20  // of recent slices kept in memory
-	sliceSuffix  = ".slices"
+	Suffix       = ".slices"
 )
 
-// sliceFile is the chain of closed slices on disk. It is not safe for concurrent use.
-type sliceFile struct {
+// Log is the chain of closed slices on disk. It is not safe for concurrent use.
+type Log struct {
 	dir      string
 	fs       journal.FS
 	log      zerolog.Logger
@@ -32,7 +32,7 @@ type sliceFile struct {
 	size     int64          // of the last file
 	index    []place        // of slice number-1
 	running  running
-	head     [32]byte // hash of the last slice
+	head     [32]byte // of the last slice
 	unsynced bool
 	cache    map[uint64]*pool.Slice
 	cached   int    // bytes
@@ -63,13 +63,13 @@ func (d *Damage) Error() string {
 // Unwrap gives the cause.
 func (d *Damage) Unwrap() error { return d.Err }
 
-// openSlices reads all slices in dir and shows each to visit. Damage behind slice number durable is cut
+// OpenLog reads all slices in dir and shows each to visit. Damage behind slice number durable is cut
 // off with all that follows: it was never relied upon. Other damage is an error.
-func openSlices(fs journal.FS, dir string, durable uint64, log zerolog.Logger, visit func(*Slice) error) (_ *sliceFile, err error) {
-	f := &sliceFile{dir: dir, fs: fs, log: log, segment: segmentBytes, cache: make(map[uint64]*pool.Slice)}
+func OpenLog(fs journal.FS, dir string, durable uint64, log zerolog.Logger, visit func(*Slice) error) (_ *Log, err error) {
+	f := &Log{dir: dir, fs: fs, log: log, segment: segmentBytes, cache: make(map[uint64]*pool.Slice)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, f.close())
+			err = errors.Join(err, f.Close())
 		}
 	}()
 	if err := fs.MkdirAll(dir); err != nil {
@@ -81,7 +81,7 @@ func openSlices(fs journal.FS, dir string, durable uint64, log zerolog.Logger, v
 	}
 	cut := false
 	for _, name := range names {
-		if !strings.HasSuffix(name, sliceSuffix) {
+		if !strings.HasSuffix(name, Suffix) {
 			continue
 		}
 		path := filepath.Join(dir, name)
@@ -103,9 +103,9 @@ func openSlices(fs journal.FS, dir string, durable uint64, log zerolog.Logger, v
 }
 
 // load reads one file; cut says that its end was taken off.
-func (f *sliceFile) load(path, name string, durable uint64, visit func(*Slice) error) (cut bool, err error) {
+func (f *Log) load(path, name string, durable uint64, visit func(*Slice) error) (cut bool, err error) {
 	next := uint64(len(f.index)) + 1
-	first, err := strconv.ParseUint(strings.TrimSuffix(name, sliceSuffix), 10, 64)
+	first, err := strconv.ParseUint(strings.TrimSuffix(name, Suffix), 10, 64)
 	if err != nil || first != next {
 		return false, fmt.Errorf("file %s is out of order: slice %d comes next", path, next)
 	}
@@ -136,7 +136,7 @@ func (f *sliceFile) load(path, name string, durable uint64, visit func(*Slice) e
 			}
 			return true, nil
 		}
-		f.enter(s, len(record), sliceHash(record))
+		f.enter(s, len(record), Hash(record))
 		if err := visit(s); err != nil {
 			return false, err
 		}
@@ -144,7 +144,7 @@ func (f *sliceFile) load(path, name string, durable uint64, visit func(*Slice) e
 	return false, nil
 }
 
-func (f *sliceFile) readAt(file journal.File, offset, total int64) (*Slice, []byte, error) {
+func (f *Log) readAt(file journal.File, offset, total int64) (*Slice, []byte, error) {
 	var frame [4]byte
 	if total-offset < fixedSize {
 		return nil, nil, fmt.Errorf("%w: %d bytes", ErrSlice, total-offset)
@@ -160,12 +160,12 @@ func (f *sliceFile) readAt(file journal.File, offset, total int64) (*Slice, []by
 	if _, err := file.ReadAt(record, offset); err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
-	s, err := ParseSlice(record)
+	s, err := Parse(record)
 	return s, record, err
 }
 
 // enter notes a slice that stands at the end of the last file.
-func (f *sliceFile) enter(s *Slice, length int, hash [32]byte) {
+func (f *Log) enter(s *Slice, length int, hash [32]byte) {
 	f.index = append(f.index, place{int32(len(f.files) - 1), uint32(length), f.size, s.Score})
 	f.size += int64(length)
 	f.head = hash
@@ -183,8 +183,8 @@ func (f *sliceFile) enter(s *Slice, length int, hash [32]byte) {
 
 func sliceMemory(s *pool.Slice) int { return 128 + len(s.Weight)*40 }
 
-// append writes a closed slice behind the others. It is durable after the next sync.
-func (f *sliceFile) append(s *Slice) error {
+// Append writes a closed slice behind the others. It is durable after the next sync.
+func (f *Log) Append(s *Slice) error {
 	record, err := s.AppendBinary(nil)
 	if err != nil {
 		return err
@@ -198,16 +198,16 @@ func (f *sliceFile) append(s *Slice) error {
 		return fmt.Errorf("write slice %d: %w", s.Number, err)
 	}
 	f.unsynced = true
-	f.enter(s, len(record), sliceHash(record))
+	f.enter(s, len(record), Hash(record))
 	return nil
 }
 
 // rotate begins a new file; the one before it is made durable first.
-func (f *sliceFile) rotate(first uint64) error {
-	if err := f.sync(); err != nil {
+func (f *Log) rotate(first uint64) error {
+	if err := f.Sync(); err != nil {
 		return err
 	}
-	path := filepath.Join(f.dir, fmt.Sprintf("%020d%s", first, sliceSuffix))
+	path := filepath.Join(f.dir, fmt.Sprintf("%020d%s", first, Suffix))
 	file, err := f.fs.Open(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return fmt.Errorf("begin a file of slices: %w", err)
@@ -219,8 +219,8 @@ func (f *sliceFile) rotate(first uint64) error {
 	return nil
 }
 
-// sync makes all slices durable.
-func (f *sliceFile) sync() error {
+// Sync makes all slices durable.
+func (f *Log) Sync() error {
 	if !f.unsynced {
 		return nil
 	}
@@ -231,25 +231,31 @@ func (f *sliceFile) sync() error {
 	return nil
 }
 
-// last is the number of the newest closed slice, 0 when there is none.
-func (f *sliceFile) last() uint64 { return uint64(len(f.index)) }
+// Last is the number of the newest closed slice, 0 when there is none.
+func (f *Log) Last() uint64 { return uint64(len(f.index)) }
 
-// slice gives the sums of one slice, from memory or from disk. It must not be changed.
-func (f *sliceFile) slice(number uint64) (*pool.Slice, error) {
+// Head is the hash of the newest closed slice, zeros when there is none.
+func (f *Log) Head() [32]byte { return f.head }
+
+// Score is the score of one closed slice, 1 to Last.
+func (f *Log) Score(number uint64) pool.Work { return f.index[number-1].score }
+
+// Slice gives the sums of one slice, from memory or from disk. It must not be changed.
+func (f *Log) Slice(number uint64) (*pool.Slice, error) {
 	if s := f.cache[number]; s != nil {
 		return s, nil
 	}
-	s, err := f.read(number)
+	s, err := f.Read(number)
 	if err != nil {
 		return nil, err
 	}
 	return &s.Slice, nil
 }
 
-// read reads one slice whole from disk.
-func (f *sliceFile) read(number uint64) (*Slice, error) {
-	if number == 0 || number > f.last() {
-		return nil, fmt.Errorf("slice %d: the last is %d", number, f.last())
+// Read reads one slice whole from disk.
+func (f *Log) Read(number uint64) (*Slice, error) {
+	if number == 0 || number > f.Last() {
+		return nil, fmt.Errorf("slice %d: the last is %d", number, f.Last())
 	}
 	at := f.index[number-1]
 	s, _, err := f.readAt(f.files[at.file], at.offset, at.offset+int64(at.length))
@@ -262,74 +268,25 @@ func (f *sliceFile) read(number uint64) (*Slice, error) {
 	return s, nil
 }
 
-// hash is the chained hash of one slice.
-func (f *sliceFile) hash(number uint64) ([32]byte, error) {
-	if number == 0 || number > f.last() {
-		return [32]byte{}, fmt.Errorf("slice %d: the last is %d", number, f.last())
+// Hash is the chained hash of one slice.
+func (f *Log) Hash(number uint64) ([32]byte, error) {
+	if number == 0 || number > f.Last() {
+		return [32]byte{}, fmt.Errorf("slice %d: the last is %d", number, f.Last())
 	}
 	at := f.index[number-1]
 	_, record, err := f.readAt(f.files[at.file], at.offset, at.offset+int64(at.length))
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("read slice %d at offset %d: %w", number, at.offset, err)
 	}
-	return sliceHash(record), nil
+	return Hash(record), nil
 }
 
-func (f *sliceFile) close() error {
+// Close gives the files back; what is not synced may be lost.
+func (f *Log) Close() error {
 	var err error
 	for _, file := range f.files {
 		err = errors.Join(err, file.Close())
 	}
 	f.files = nil
 	return err
-}
-
-// replaceFile writes a small file whole: beside it, fsync, rename, fsync of the directory.
-func replaceFile(fs journal.FS, dir, name string, content []byte) error {
-	final := filepath.Join(dir, name)
-	f, err := fs.Open(final+".tmp", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", final, err)
-	}
-	_, err = f.WriteAt(content, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = fs.Rename(final+".tmp", final)
-	}
-	if err == nil {
-		err = fs.SyncDir(dir)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", final, err)
-	}
-	return nil
-}
-
-// readFile reads a file whole; nil when there is none.
-func readFile(fs journal.FS, dir, name string) ([]byte, error) {
-	path := filepath.Join(dir, name)
-	f, err := fs.Open(path, os.O_RDONLY)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	size, err := f.Size()
-	if err == nil && size > maxSlice {
-		err = fmt.Errorf("%d bytes", size)
-	}
-	var b []byte
-	if err == nil {
-		b = make([]byte, size)
-		if _, err = f.ReadAt(b, 0); errors.Is(err, io.EOF) {
-			err = nil
-		}
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return b, nil
 }

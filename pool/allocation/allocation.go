@@ -1,9 +1,10 @@
-package settle
+package allocation
 
 import (
 	"bytes"
 	"cmp"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,39 +18,40 @@ import (
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
-// Allocation is the published file of one block: how its reward was divided, in a form that anybody can
+// File is the published file of one block: how its reward was divided, in a form that anybody can
 // recompute and that names nobody. Rows are sorted by row id, and a unit that is left over between equal
 // remainders goes to the lower row id. The file is compact JSON, one newline at its end; Sum is the SHA-256 of
 // the same bytes with sum "". The ledger's document of the block holds Sum too.
-type Allocation struct {
-	V          int              `json:"v"`
-	Pool       string           `json:"pool"`
-	Block      pool.Hash        `json:"block"`
-	Height     int64            `json:"height"`
-	Scheme     string           `json:"scheme"`
-	Reward     pool.Amount      `json:"reward"` // base units that the coinbase pays the pool
-	FeeVersion int              `json:"fee_version"`
-	FeePPM     uint32           `json:"fee_ppm"`
-	Fee        pool.Amount      `json:"fee"`
-	Carry      pool.Amount      `json:"carry"`
-	Window     AllocationWindow `json:"window"`
-	Score      pool.Work        `json:"score"` // sum over rows
-	Rows       []AllocationRow  `json:"rows"`
-	Sum        ledger.Hex       `json:"sum"`
+type File struct {
+	V          int         `json:"v"`
+	Pool       string      `json:"pool"`
+	Block      pool.Hash   `json:"block"`
+	Height     int64       `json:"height"`
+	Scheme     string      `json:"scheme"`
+	Reward     pool.Amount `json:"reward"` // base units that the coinbase pays the pool
+	FeeVersion int         `json:"fee_version"`
+	FeePPM     uint32      `json:"fee_ppm"`
+	Fee        pool.Amount `json:"fee"`
+	Carry      pool.Amount `json:"carry"`
+	Window     Window      `json:"window"`
+	Score      pool.Work   `json:"score"` // sum over rows
+	Rows       []Row       `json:"rows"`
+	Sum        ledger.Hex  `json:"sum"`
 }
 
-// AllocationWindow says which slices the reward was divided over: First to Last, of First only Rest.
-type AllocationWindow struct {
+// Window says which slices the reward was divided over: First to Last, of First only Rest.
+type Window struct {
 	First uint64     `json:"first"`
 	Last  uint64     `json:"last"`
 	Rest  pool.Work  `json:"rest"`
 	Hash  ledger.Hex `json:"hash"` // of slice Last: it stands for all slices up to there
 }
 
-// AllocationRow is one account's part.
-type AllocationRow struct {
+// Row is one account's part.
+type Row struct {
 	Row    RowID       `json:"row"`
 	Score  pool.Work   `json:"score"`
 	Amount pool.Amount `json:"amount"`
@@ -106,8 +108,8 @@ func OpenSecret(path string) (Secret, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return s, err
 	}
-	s = Secret(randomBytes(32))
-	if err := replaceFile(journal.Disk{}, filepath.Dir(path), filepath.Base(path), []byte(hex.EncodeToString(s[:])+"\n")); err != nil {
+	rand.Read(s[:]) // never fails: crypto/rand ends the program instead
+	if err := journal.ReplaceFile(journal.Disk{}, filepath.Dir(path), filepath.Base(path), []byte(hex.EncodeToString(s[:])+"\n")); err != nil {
 		return s, err
 	}
 	return s, nil
@@ -118,27 +120,26 @@ type Splitter interface {
 	Split(w *pool.Window, reward pool.Amount, feePPM uint32) (pool.Split, error)
 }
 
-// allocate divides a block's value, which doc holds, over the weights of its window. It returns the file
+// New divides a block's value, which doc holds, over the weights of its window. It returns the file
 // and the credits by account.
-func allocate(poolID string, secret *Secret, doc *ledger.BlockDoc, slice [32]byte, weights []pool.Weight, scheme Splitter) (*Allocation, []pool.Credit, error) {
-	a := &Allocation{
+func New(poolID string, secret *Secret, doc *ledger.BlockDoc, last [32]byte, weights []pool.Weight, scheme Splitter) (*File, []pool.Credit, error) {
+	a := &File{
 		V: 1, Pool: poolID, Block: doc.Hash, Height: doc.Height, Scheme: doc.Scheme, Reward: doc.Value,
 		FeeVersion: doc.FeeVersion, FeePPM: doc.FeePPM,
-		Window: AllocationWindow{doc.Window.First, doc.Window.Last, doc.Window.Rest, slice[:]},
-		Rows:   make([]AllocationRow, 0, len(weights)),
+		Window: Window{doc.Window.First, doc.Window.Last, doc.Window.Rest, last[:]},
+		Rows:   make([]Row, 0, len(weights)),
 	}
 	owner := make(map[RowID]pool.AccountID, len(weights))
 	for _, w := range weights {
 		id := secret.Row(doc.Hash, w.Account)
 		owner[id] = w.Account
-		a.Rows = append(a.Rows, AllocationRow{Row: id, Score: w.Score})
+		a.Rows = append(a.Rows, Row{Row: id, Score: w.Score})
 	}
-	slices.SortFunc(a.Rows, func(x, y AllocationRow) int { return bytes.Compare(x.Row[:], y.Row[:]) })
+	slices.SortFunc(a.Rows, func(x, y Row) int { return bytes.Compare(x.Row[:], y.Row[:]) })
 	if err := a.split(scheme); err != nil {
 		return nil, nil, err
 	}
-	var err error
-	if a.Sum, err = a.sum(); err != nil {
+	if err := a.Seal(); err != nil {
 		return nil, nil, err
 	}
 	var credits []pool.Credit
@@ -152,7 +153,7 @@ func allocate(poolID string, secret *Secret, doc *ledger.BlockDoc, slice [32]byt
 }
 
 // split computes all amounts from reward, fee rate and scores, and checks that they add up.
-func (a *Allocation) split(scheme Splitter) error {
+func (a *File) split(scheme Splitter) error {
 	w := pool.Window{First: a.Window.First, Last: a.Window.Last, Rest: a.Window.Rest, Weight: make([]pool.Weight, len(a.Rows))}
 	for i := range a.Rows {
 		w.Weight[i] = pool.Weight{Account: a.Rows[i].Row.key(), Score: a.Rows[i].Score}
@@ -181,7 +182,7 @@ func (a *Allocation) split(scheme Splitter) error {
 	return nil
 }
 
-func (a *Allocation) encode() ([]byte, error) {
+func (a *File) encode() ([]byte, error) {
 	b, err := json.Marshal(a)
 	if err != nil {
 		return nil, fmt.Errorf("write an allocation file: %w", err)
@@ -189,7 +190,14 @@ func (a *Allocation) encode() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-func (a *Allocation) sum() ([]byte, error) {
+// Seal sets Sum to what the rest gives.
+func (a *File) Seal() error {
+	sum, err := a.sum()
+	a.Sum = sum
+	return err
+}
+
+func (a *File) sum() ([]byte, error) {
 	bare := *a
 	bare.Sum = nil
 	b, err := bare.encode()
@@ -200,8 +208,8 @@ func (a *Allocation) sum() ([]byte, error) {
 	return h[:], nil
 }
 
-// write puts the file into dir, durably. The same block gives the same bytes.
-func (a *Allocation) write(fs journal.FS, dir string) error {
+// Write puts the file into dir, durably. The same block gives the same bytes.
+func (a *File) Write(fs journal.FS, dir string) error {
 	b, err := a.encode()
 	if err != nil {
 		return err
@@ -209,34 +217,34 @@ func (a *Allocation) write(fs journal.FS, dir string) error {
 	if err := fs.MkdirAll(dir); err != nil {
 		return fmt.Errorf("make the directory of allocation files: %w", err)
 	}
-	return replaceFile(fs, dir, allocationName(a.Block), b)
+	return journal.ReplaceFile(fs, dir, Name(a.Block), b)
 }
 
-func allocationName(block pool.Hash) string { return block.String() + ".json" }
+func Name(block pool.Hash) string { return block.String() + ".json" }
 
-// AllocationFile returns the published file of a block, exactly as it lies in dir.
-func AllocationFile(dir string, block pool.Hash) ([]byte, error) {
-	b, err := os.ReadFile(filepath.Join(dir, allocationName(block)))
+// Read returns the published file of a block, exactly as it lies in dir.
+func Read(dir string, block pool.Hash) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(dir, Name(block)))
 	if err != nil {
 		return nil, fmt.Errorf("read the allocation of block %s: %w", block, err)
 	}
 	return b, nil
 }
 
-// ErrAllocation is wrapped by every refusal of an allocation file.
-var ErrAllocation = errors.New("not a right allocation")
+// ErrFile is wrapped by every refusal of an allocation file.
+var ErrFile = errors.New("not a right allocation")
 
-// ParseAllocation reads a file strictly: every byte is as Adit writes it, and Sum is right. The amounts
-// are for [Allocation.Recompute] to check.
-func ParseAllocation(b []byte) (*Allocation, error) {
+// Parse reads a file strictly: every byte is as Adit writes it, and Sum is right. The amounts
+// are for [File.Recompute] to check.
+func Parse(b []byte) (*File, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
-	var a Allocation
+	var a File
 	if err := dec.Decode(&a); err != nil {
-		return nil, fmt.Errorf("%w: offset %d: %w", ErrAllocation, dec.InputOffset(), err)
+		return nil, fmt.Errorf("%w: offset %d: %w", ErrFile, dec.InputOffset(), err)
 	}
 	if a.V != 1 {
-		return nil, fmt.Errorf("%w: version %d, this program reads 1", ErrAllocation, a.V)
+		return nil, fmt.Errorf("%w: version %d, this program reads 1", ErrFile, a.V)
 	}
 	again, err := a.encode()
 	if err != nil {
@@ -247,36 +255,36 @@ func ParseAllocation(b []byte) (*Allocation, error) {
 		for at < min(len(b), len(again)) && b[at] == again[at] {
 			at++
 		}
-		return nil, fmt.Errorf("%w: offset %d is not as it was written", ErrAllocation, at)
+		return nil, fmt.Errorf("%w: offset %d is not as it was written", ErrFile, at)
 	}
 	sum, err := a.sum()
 	if err != nil {
 		return nil, err
 	}
 	if !bytes.Equal(sum, a.Sum) {
-		return nil, fmt.Errorf("%w: its checksum is %x, it says %x", ErrAllocation, sum, []byte(a.Sum))
+		return nil, fmt.Errorf("%w: its checksum is %x, it says %x", ErrFile, sum, []byte(a.Sum))
 	}
 	return &a, nil
 }
 
-// Recompute divides the reward anew and compares every amount. The error wraps [ErrAllocation] and names
+// Recompute divides the reward anew and compares every amount. The error wraps [ErrFile] and names
 // the first row that differs.
-func (a *Allocation) Recompute(scheme Splitter) error {
+func (a *File) Recompute(scheme Splitter) error {
 	for i := range a.Rows {
 		if i > 0 && bytes.Compare(a.Rows[i-1].Row[:], a.Rows[i].Row[:]) >= 0 {
-			return fmt.Errorf("%w: row %d is out of order", ErrAllocation, i+1)
+			return fmt.Errorf("%w: row %d is out of order", ErrFile, i+1)
 		}
 	}
 	again := *a
 	again.Rows = slices.Clone(a.Rows)
 	if err := again.split(scheme); err != nil {
-		return fmt.Errorf("%w: %w", ErrAllocation, err)
+		return fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	return a.same(&again)
+	return a.Same(&again)
 }
 
-// same compares what is divided and how.
-func (a *Allocation) same(want *Allocation) error {
+// Same compares what is divided and how.
+func (a *File) Same(want *File) error {
 	for _, x := range []struct {
 		name      string
 		have, got any
@@ -288,41 +296,40 @@ func (a *Allocation) same(want *Allocation) error {
 		{"score", a.Score, want.Score}, {"fee", a.Fee, want.Fee}, {"carry", a.Carry, want.Carry}, {"number of rows", len(a.Rows), len(want.Rows)},
 	} {
 		if x.have != x.got {
-			return fmt.Errorf("%w: %s is %v, recomputed %v", ErrAllocation, x.name, x.have, x.got)
+			return fmt.Errorf("%w: %s is %v, recomputed %v", ErrFile, x.name, x.have, x.got)
 		}
 	}
 	for i := range a.Rows {
 		if a.Rows[i] != want.Rows[i] {
 			h, w := a.Rows[i], want.Rows[i]
 			return fmt.Errorf("%w: row %d (%x…) has score %s and amount %d, recomputed %x…, %s and %d",
-				ErrAllocation, i+1, h.Row[:4], h.Score, h.Amount, w.Row[:4], w.Score, w.Amount)
+				ErrFile, i+1, h.Row[:4], h.Score, h.Amount, w.Row[:4], w.Score, w.Amount)
 		}
 	}
 	return nil
 }
 
 // FromSlices compares the rows' scores with the window's sums in a directory of slices: row by row with
-// the pool's secret, else as one sorted list of scores. The error wraps [ErrAllocation].
-func (a *Allocation) FromSlices(dir string, secret *Secret) error {
-	doc := &ledger.BlockDoc{Window: &ledger.BlockWindow{First: a.Window.First, Last: a.Window.Last, Rest: a.Window.Rest}}
-	w := &windowSum{doc: doc, sums: make(map[pool.AccountID]pool.Work)}
-	var last SlicePlace
-	_, err := scanClosed(dir, func(p SlicePlace, s *Slice) error {
+// the pool's secret, else as one sorted list of scores. The error wraps [ErrFile].
+func (a *File) FromSlices(dir string, secret *Secret) error {
+	w := slice.NewWindow(a.Window.First, a.Window.Last, a.Window.Rest)
+	var last slice.Place
+	_, err := slice.ScanClosed(dir, func(p slice.Place, s *slice.Slice) error {
 		if s.Number < a.Window.First || s.Number > a.Window.Last {
 			return nil
 		}
 		last = p
-		return w.add(s)
+		return w.Take(s)
 	})
 	if err != nil {
 		return err
 	}
 	if last.Number != a.Window.Last || !bytes.Equal(last.Hash[:], a.Window.Hash) {
-		return fmt.Errorf("%w: slice %d has hash %x there, the file says slice %d with %x", ErrAllocation, last.Number, last.Hash, a.Window.Last, []byte(a.Window.Hash))
+		return fmt.Errorf("%w: slice %d has hash %x there, the file says slice %d with %x", ErrFile, last.Number, last.Hash, a.Window.Last, []byte(a.Window.Hash))
 	}
-	want := make([]AllocationRow, 0, len(w.sums))
-	for _, x := range w.sums.Weights() {
-		row := AllocationRow{Score: x.Score}
+	want := make([]Row, 0, len(a.Rows))
+	for _, x := range w.Weights() {
+		row := Row{Score: x.Score}
 		if secret != nil {
 			row.Row = secret.Row(a.Block, x.Account)
 		}
@@ -335,13 +342,13 @@ func (a *Allocation) FromSlices(dir string, secret *Secret) error {
 			have[i].Row = RowID{}
 		}
 	}
-	order := func(x, y AllocationRow) int {
+	order := func(x, y Row) int {
 		return cmp.Or(bytes.Compare(x.Row[:], y.Row[:]), x.Score.Cmp(y.Score))
 	}
 	slices.SortFunc(want, order)
 	slices.SortFunc(have, order)
 	if !slices.Equal(want, have) {
-		return fmt.Errorf("%w: the rows' scores are not what slices %d to %d give", ErrAllocation, a.Window.First, a.Window.Last)
+		return fmt.Errorf("%w: the rows' scores are not what slices %d to %d give", ErrFile, a.Window.First, a.Window.Last)
 	}
 	return nil
 }

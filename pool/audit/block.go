@@ -1,4 +1,4 @@
-package settle
+package audit
 
 import (
 	"bytes"
@@ -8,13 +8,19 @@ import (
 	"slices"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/allocation"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
-// windowSum is a block's window while it is being summed.
-type windowSum struct {
-	doc  *ledger.BlockDoc
-	sums pool.Sums
+// window is a block's window while it is being summed.
+type window struct {
+	doc *ledger.BlockDoc
+	*slice.Window
+}
+
+func newWindow(doc *ledger.BlockDoc) *window {
+	return &window{doc, slice.NewWindow(doc.Window.First, doc.Window.Last, doc.Window.Rest)}
 }
 
 func decodeBlock(e *ledger.Entry) (*ledger.BlockDoc, error) {
@@ -28,28 +34,19 @@ func decodeBlock(e *ledger.Entry) (*ledger.BlockDoc, error) {
 	return &doc, nil
 }
 
-// add takes a slice into the window.
-func (w *windowSum) add(s *Slice) error {
-	rest := s.Score
-	if s.Number == w.doc.Window.First {
-		rest = w.doc.Window.Rest
-	}
-	return w.sums.Add(&s.Slice, rest)
-}
-
 // windows adds a slice to every window that it is in, and checks the blocks whose last slice it is.
-func (r *auditor) windows(p SlicePlace, s *Slice) {
+func (r *auditor) windows(p slice.Place, s *slice.Slice) {
 	r.active = append(r.active, r.begin[s.Number]...)
 	delete(r.begin, s.Number)
-	r.active = slices.DeleteFunc(r.active, func(w *windowSum) bool {
-		if err := w.add(s); err != nil {
+	r.active = slices.DeleteFunc(r.active, func(w *window) bool {
+		if err := w.Take(s); err != nil {
 			r.problem("slices: %s: block %s: %w", p, w.doc.Hash, err)
 			return true
 		}
 		if s.Number < w.doc.Window.Last {
 			return false
 		}
-		if s.Reason == ReasonBlock && s.Block != w.doc.Hash {
+		if s.Reason == slice.ReasonBlock && s.Block != w.doc.Hash {
 			r.problem("slices: %s: ends the window of block %s, but was closed by %s", p, w.doc.Hash, s.Block)
 		}
 		if err := r.block(w, p.Hash); err != nil {
@@ -60,7 +57,7 @@ func (r *auditor) windows(p SlicePlace, s *Slice) {
 }
 
 // block recomputes a block's credits and its allocation file.
-func (r *auditor) block(w *windowSum, slice [32]byte) error {
+func (r *auditor) block(w *window, last [32]byte) error {
 	doc := w.doc
 	where := fmt.Sprintf("ledger: block %s at height %d", doc.Hash, doc.Height)
 	scheme, err := r.o.Schemes(doc.Scheme)
@@ -69,13 +66,13 @@ func (r *auditor) block(w *windowSum, slice [32]byte) error {
 	}
 	if len(doc.Allocation) == 0 { // from before there were allocation files: ties went by account
 		r.a.Blocks++
-		split, err := scheme.Split(&pool.Window{Weight: w.sums.Weights()}, doc.Value, doc.FeePPM)
+		split, err := scheme.Split(&pool.Window{Weight: w.Weights()}, doc.Value, doc.FeePPM)
 		if err != nil || split.Fee != doc.Fee || split.Carry != doc.Carry || !slices.Equal(split.Credits, doc.Credits) {
 			return fmt.Errorf("%s: its credits are not what the slices give (%w)", where, err)
 		}
 		return nil
 	}
-	want, credits, err := allocate(r.o.Pool, &r.secret, doc, slice, w.sums.Weights(), scheme)
+	want, credits, err := allocation.New(r.o.Pool, &r.secret, doc, last, w.Weights(), scheme)
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
@@ -89,20 +86,20 @@ func (r *auditor) block(w *windowSum, slice [32]byte) error {
 		}
 	}
 	dir := filepath.Join(r.o.Dir, "allocations")
-	path := filepath.Join(dir, allocationName(doc.Hash))
-	raw, err := AllocationFile(dir, doc.Hash)
+	path := filepath.Join(dir, allocation.Name(doc.Hash))
+	raw, err := allocation.Read(dir, doc.Hash)
 	if err != nil {
 		return err
 	}
-	a, err := ParseAllocation(raw)
+	a, err := allocation.Parse(raw)
 	if err == nil {
 		err = a.Recompute(scheme)
 	}
 	if err == nil {
-		err = a.same(want)
+		err = a.Same(want)
 	}
 	if err == nil && !bytes.Equal(a.Sum, doc.Allocation) {
-		err = fmt.Errorf("%w: its checksum is %x, the ledger has %x", ErrAllocation, []byte(a.Sum), []byte(doc.Allocation))
+		err = fmt.Errorf("%w: its checksum is %x, the ledger has %x", allocation.ErrFile, []byte(a.Sum), []byte(doc.Allocation))
 	}
 	if err != nil {
 		return fmt.Errorf("allocation: %s: %w", path, err)

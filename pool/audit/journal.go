@@ -1,4 +1,4 @@
-package settle
+package audit
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 // epochShares is what a journal holds of one epoch.
@@ -41,13 +42,13 @@ func (r *auditor) journal() error {
 		r.problem("%w", err)
 	}
 	counted := make(map[uint64]map[uint64]bool)
-	_, err = scanClosed(filepath.Join(r.o.Dir, "slices"), func(p SlicePlace, s *Slice) error {
+	_, err = slice.ScanClosed(filepath.Join(r.o.Dir, "slices"), func(p slice.Place, s *slice.Slice) error {
 		if s.Number <= r.a.Slices {
 			r.sum(p, s, epochs, counted)
 		}
 		return nil
 	})
-	if damage := (*Damage)(nil); errors.As(err, &damage) {
+	if damage := (*slice.Damage)(nil); errors.As(err, &damage) {
 		return nil // said before
 	}
 	return err
@@ -56,7 +57,7 @@ func (r *auditor) journal() error {
 func (r *auditor) readJournal() (map[uint64]*epochShares, error) {
 	epochs := make(map[uint64]*epochShares)
 	seen := make(map[[16]byte]struct{})
-	scores := newScorer()
+	scores := slice.NewScorer()
 	r.a.Shares = 0
 	err := journal.Scan(filepath.Join(r.o.Dir, "journal"), func(b journal.Block, shares []pool.Share) error {
 		e := epochs[b.Epoch]
@@ -74,7 +75,7 @@ func (r *auditor) readJournal() (map[uint64]*epochShares, error) {
 			x := scored{account: s.Account}
 			if s.Flags&pool.ShareEarly == 0 && s.Scheme != pool.SchemeSOLO && !s.Credit.IsZero() {
 				var err error
-				if x.score, err = scores.score(s.Credit, s.Bits); err != nil {
+				if x.score, err = scores.Score(s.Credit, s.Bits); err != nil {
 					r.problem("journal: share %016x/%d: %w", b.Epoch, s.Seq, err)
 				}
 			}
@@ -87,14 +88,14 @@ func (r *auditor) readJournal() (map[uint64]*epochShares, error) {
 }
 
 // sum compares a slice's weights with its shares in the journal.
-func (r *auditor) sum(p SlicePlace, s *Slice, epochs map[uint64]*epochShares, counted map[uint64]map[uint64]bool) {
+func (r *auditor) sum(p slice.Place, s *slice.Slice, epochs map[uint64]*epochShares, counted map[uint64]map[uint64]bool) {
 	sums := make(map[pool.AccountID]pool.Work)
 	add := func(x scored) {
 		if !x.score.IsZero() {
 			sums[x.account], _ = sums[x.account].Add(x.score)
 		}
 	}
-	scores := newScorer()
+	scores := slice.NewScorer()
 	whole := true
 	for _, x := range s.Extras {
 		if x.Seq != 0 {
@@ -103,7 +104,7 @@ func (r *auditor) sum(p SlicePlace, s *Slice, epochs map[uint64]*epochShares, co
 			}
 			counted[x.Epoch][x.Seq] = true
 		}
-		score, err := scores.score(x.Credit, x.Bits)
+		score, err := scores.Score(x.Credit, x.Bits)
 		if err != nil {
 			r.problem("slices: %s: %w", p, err)
 		}

@@ -1,4 +1,4 @@
-package settle
+package slice
 
 import (
 	"bytes"
@@ -17,6 +17,10 @@ import (
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
 )
+
+const testBits = 0x1d00ffff
+
+func block(name string) pool.Hash { return pool.Hash(sha256.Sum256([]byte(name))) }
 
 func fullSlice(number uint64, prev [32]byte) *Slice {
 	a, b := pool.AccountID{1}, pool.AccountID{2}
@@ -55,12 +59,12 @@ func TestMerkleSum(t *testing.T) {
 	}
 }
 
-func TestSliceRoundTrip(t *testing.T) {
+func TestRoundTrip(t *testing.T) {
 	record, err := fullSlice(3, [32]byte{8}).AppendBinary(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ParseSlice(record)
+	s, err := Parse(record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,12 +75,12 @@ func TestSliceRoundTrip(t *testing.T) {
 	for i := range record {
 		bad := slices.Clone(record)
 		bad[i] ^= 4
-		if _, err := ParseSlice(bad); !errors.Is(err, ErrSlice) {
+		if _, err := Parse(bad); !errors.Is(err, ErrSlice) {
 			t.Fatalf("byte %d changed: %v", i, err)
 		}
 	}
-	// The format is final: this hash changes only with sliceVersion.
-	hash := sliceHash(record)
+	// The format is final: this hash changes only with Version.
+	hash := Hash(record)
 	if got := hex.EncodeToString(hash[:8]); got != "237ba2b8a7787284" {
 		t.Errorf("record hashes to %s", got)
 	}
@@ -95,7 +99,7 @@ func frame(body []byte) []byte {
 	return out
 }
 
-func FuzzParseSlice(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	record, err := fullSlice(3, [32]byte{8}).AppendBinary(nil)
 	if err != nil {
 		f.Fatal(err)
@@ -104,7 +108,7 @@ func FuzzParseSlice(f *testing.F) {
 	f.Add([]byte{1, 1})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		record := frame(body)
-		s, err := ParseSlice(record)
+		s, err := Parse(record)
 		if err != nil {
 			return
 		}
@@ -116,11 +120,11 @@ func FuzzParseSlice(f *testing.F) {
 }
 
 // Damage behind what is relied upon is cut and said; elsewhere it is an error that names the place.
-func TestSliceFileDamage(t *testing.T) {
+func TestLogDamage(t *testing.T) {
 	dir := t.TempDir()
 	none := func(*Slice) error { return nil }
-	open := func(durable uint64) (*sliceFile, error) {
-		return openSlices(journal.Disk{}, dir, durable, zerolog.Nop(), none)
+	open := func(durable uint64) (*Log, error) {
+		return OpenLog(journal.Disk{}, dir, durable, zerolog.Nop(), none)
 	}
 	f, err := open(0)
 	if err != nil {
@@ -131,28 +135,28 @@ func TestSliceFileDamage(t *testing.T) {
 	for n := uint64(1); n <= 5; n++ {
 		s := fullSlice(n, f.head)
 		s.Block = block(string(rune('a' + n)))
-		if err := f.append(s); err != nil {
+		if err := f.Append(s); err != nil {
 			t.Fatal(err)
 		}
 		ends = append(ends, f.size)
 	}
-	if err := errors.Join(f.sync(), f.close()); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	names, err := filepath.Glob(filepath.Join(dir, "*"+sliceSuffix))
+	names, err := filepath.Glob(filepath.Join(dir, "*"+Suffix))
 	if err != nil || len(names) != 3 {
 		t.Fatal(names, err)
 	}
-	if f, err = open(5); err != nil || f.last() != 5 {
+	if f, err = open(5); err != nil || f.Last() != 5 {
 		t.Fatal(err)
 	}
 	f.cache = map[uint64]*pool.Slice{}
 	for n := uint64(1); n <= 5; n++ {
-		if s, err := f.slice(n); err != nil || s.Number != n {
+		if s, err := f.Slice(n); err != nil || s.Number != n {
 			t.Errorf("slice %d from disk: %v", n, err)
 		}
 	}
-	f.close()
+	f.Close()
 
 	whole, err := os.ReadFile(names[1])
 	if err != nil {
@@ -168,17 +172,17 @@ func TestSliceFileDamage(t *testing.T) {
 		t.Errorf("damage that is relied upon: %v", err)
 	}
 	f, err = open(3)
-	if err != nil || f.last() != 3 {
+	if err != nil || f.Last() != 3 {
 		t.Fatalf("damage that is not: %v", err)
 	}
 	s := fullSlice(4, f.head)
-	if err := errors.Join(f.append(s), f.close()); err != nil {
+	if err := errors.Join(f.Append(s), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if f, err = open(4); err != nil || f.last() != 4 {
+	if f, err = open(4); err != nil || f.Last() != 4 {
 		t.Fatalf("after the cut: %v", err)
 	}
-	f.close()
+	f.Close()
 	if _, err := open(5); err == nil {
 		t.Error("slices that the ledger knows are missing, and nobody said so")
 	}

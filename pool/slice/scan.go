@@ -1,4 +1,4 @@
-package settle
+package slice
 
 import (
 	"encoding/binary"
@@ -13,8 +13,8 @@ import (
 	"github.com/adit-pool/adit/pool/journal"
 )
 
-// SlicePlace says where a slice lies.
-type SlicePlace struct {
+// Place says where a slice lies.
+type Place struct {
 	File   string
 	Offset int64
 	Number uint64
@@ -22,28 +22,28 @@ type SlicePlace struct {
 }
 
 // String names slice, file and offset.
-func (p SlicePlace) String() string {
+func (p Place) String() string {
 	return fmt.Sprintf("slice %d in %s at offset %d", p.Number, p.File, p.Offset)
 }
 
-// ScanSlices reads the closed slices in a directory, oldest first, and then the open one as it was
+// Scan reads the closed slices in a directory, oldest first, and then the open one as it was
 // checkpointed last. It locks nothing and changes nothing: a settler may be at work; a slice that is just
 // being written is left out. The chain of hashes is checked; damage is a *Damage error.
-func ScanSlices(dir string, visit func(*Slice) error) error {
+func Scan(dir string, visit func(*Slice) error) error {
 	number := uint64(1)
-	_, err := scanClosed(dir, func(_ SlicePlace, s *Slice) error {
+	_, err := ScanClosed(dir, func(_ Place, s *Slice) error {
 		number = s.Number + 1
 		return visit(s)
 	})
 	if err != nil {
 		return err
 	}
-	return scanOpen(filepath.Join(dir, checkpointName), number, visit)
+	return scanOpen(filepath.Join(dir, CheckpointName), number, visit)
 }
 
-// scanClosed visits the closed slices and their places. end is the place behind the last one; what stands
+// ScanClosed visits the closed slices and their places. end is the place behind the last one; what stands
 // there is no whole record.
-func scanClosed(dir string, visit func(SlicePlace, *Slice) error) (end SlicePlace, err error) {
+func ScanClosed(dir string, visit func(Place, *Slice) error) (end Place, err error) {
 	names, err := journal.Disk{}.List(dir)
 	if err != nil {
 		return end, fmt.Errorf("list slices: %w", err)
@@ -52,7 +52,7 @@ func scanClosed(dir string, visit func(SlicePlace, *Slice) error) (end SlicePlac
 	torn := false
 	slices.Sort(names)
 	for _, name := range names {
-		if !strings.HasSuffix(name, sliceSuffix) {
+		if !strings.HasSuffix(name, Suffix) {
 			continue
 		}
 		if torn {
@@ -60,14 +60,14 @@ func scanClosed(dir string, visit func(SlicePlace, *Slice) error) (end SlicePlac
 		}
 		end.File, end.Offset = filepath.Join(dir, name), 0
 		torn, err = scanFile(end.File, func(record []byte) error {
-			s, err := ParseSlice(record)
+			s, err := Parse(record)
 			if err == nil && (s.Number != end.Number || s.Prev != end.Hash) {
 				err = fmt.Errorf("%w: hash chain is broken", ErrSlice)
 			}
 			if err != nil {
 				return &Damage{end.File, end.Offset, end.Number, err}
 			}
-			end.Hash = sliceHash(record)
+			end.Hash = Hash(record)
 			if err := visit(end, s); err != nil {
 				return err
 			}
@@ -92,7 +92,7 @@ func scanOpen(path string, number uint64, visit func(*Slice) error) error {
 	if err != nil {
 		return fmt.Errorf("read the open slice: %w", err)
 	}
-	s, err := ParseSlice(b)
+	s, err := Parse(b)
 	if err != nil {
 		return &Damage{path, 0, number, err}
 	}

@@ -1,4 +1,4 @@
-package settle
+package slice
 
 import (
 	"fmt"
@@ -6,17 +6,17 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// One block's score, and the score at which a slice is full.
+// BlockScore is the score of one block's expected work, FullScore that at which a slice is closed.
 var (
-	blockScore = pool.Work{Hi: 1}       // 2^64
-	sliceScore = pool.Work{Lo: 1 << 54} // 2^64 / 1024
+	BlockScore = pool.Work{Hi: 1}       // 2^64
+	FullScore  = pool.Work{Lo: 1 << 54} // 2^64 / 1024
 )
 
-// maxScores bounds the memory of a scorer.
+// maxScores bounds the memory of a Scorer.
 const maxScores = 1 << 14
 
-// scorer computes scores and remembers them: few pairs of credit and nBits are in use at a time.
-type scorer struct {
+// Scorer computes scores and remembers them: few pairs of credit and nBits are in use at a time.
+type Scorer struct {
 	works  map[uint32]pool.Work
 	scores map[scoreKey]pool.Work
 }
@@ -26,12 +26,13 @@ type scoreKey struct {
 	bits   uint32
 }
 
-func newScorer() *scorer {
-	return &scorer{make(map[uint32]pool.Work), make(map[scoreKey]pool.Work)}
+// NewScorer returns a scorer that remembers nothing yet.
+func NewScorer() *Scorer {
+	return &Scorer{make(map[uint32]pool.Work), make(map[scoreKey]pool.Work)}
 }
 
-// score is floor(credit * 2^64 / Wn), Wn being the expected hashes per block at nBits.
-func (s *scorer) score(credit pool.Work, bits uint32) (pool.Work, error) {
+// Score is floor(credit * 2^64 / Wn), Wn being the expected hashes per block at nBits.
+func (s *Scorer) Score(credit pool.Work, bits uint32) (pool.Work, error) {
 	key := scoreKey{credit, bits}
 	if v, ok := s.scores[key]; ok {
 		return v, nil
@@ -48,7 +49,7 @@ func (s *scorer) score(credit pool.Work, bits uint32) (pool.Work, error) {
 		wn = target.Work()
 		s.works[bits] = wn
 	}
-	v, err := credit.MulDiv(blockScore, wn)
+	v, err := credit.MulDiv(BlockScore, wn)
 	if err != nil {
 		return pool.Work{}, fmt.Errorf("score a share of %s at %08x: %w", credit, bits, err)
 	}

@@ -1,4 +1,4 @@
-package settle
+package slice
 
 import (
 	"bytes"
@@ -65,14 +65,14 @@ type Slice struct {
 var ErrSlice = errors.New("not a slice")
 
 const (
-	sliceVersion = 1
-	frameSize    = 8 // length and crc
-	fixedSize    = frameSize + 2 + 8 + 32 + 32 + 16 + 24 + 32 + 16 + 32
-	maxSlice     = 1 << 28
-	weightSize   = 20 + 16
-	extraSize    = 8 + 8 + 20 + 16 + 4 + 16
-	maxScript    = 255
-	maxEdge      = 255
+	Version    = 1
+	frameSize  = 8 // length and crc
+	fixedSize  = frameSize + 2 + 8 + 32 + 32 + 16 + 24 + 32 + 16 + 32
+	maxSlice   = 1 << 28
+	weightSize = 20 + 16
+	extraSize  = 8 + 8 + 20 + 16 + 4 + 16
+	maxScript  = 255
+	maxEdge    = 255
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -82,7 +82,7 @@ func (s *Slice) AppendBinary(dst []byte) ([]byte, error) {
 	le := binary.LittleEndian
 	start := len(dst)
 	out := append(dst, make([]byte, frameSize)...)
-	out = append(out, sliceVersion, byte(s.Reason))
+	out = append(out, Version, byte(s.Reason))
 	out = le.AppendUint64(out, s.Number)
 	out = append(out, s.Prev[:]...)
 	out = append(out, s.Block[:]...)
@@ -147,12 +147,12 @@ func appendWork(dst []byte, w pool.Work) []byte {
 	return binary.LittleEndian.AppendUint64(dst, w.Hi)
 }
 
-// sliceHash is the chained hash of a record.
-func sliceHash(record []byte) [32]byte { return sha256.Sum256(record[frameSize:]) }
+// Hash is the chained hash of a record.
+func Hash(record []byte) [32]byte { return sha256.Sum256(record[frameSize:]) }
 
-// ParseSlice reads one whole record strictly: length, crc, order, sums and root. The error wraps
+// Parse reads one whole record strictly: length, crc, order, sums and root. The error wraps
 // [ErrSlice].
-func ParseSlice(record []byte) (*Slice, error) {
+func Parse(record []byte) (*Slice, error) {
 	le := binary.LittleEndian
 	if len(record) < fixedSize || len(record) > maxSlice || uint64(le.Uint32(record)) != uint64(len(record)) {
 		return nil, fmt.Errorf("%w: %d bytes", ErrSlice, len(record))
@@ -161,8 +161,8 @@ func ParseSlice(record []byte) (*Slice, error) {
 		return nil, fmt.Errorf("%w: crc %08x, want %08x", ErrSlice, got, want)
 	}
 	p := &parser{b: record[frameSize:]}
-	if v := p.take(1)[0]; v != sliceVersion {
-		return nil, fmt.Errorf("%w: version %d, this program reads %d", ErrSlice, v, sliceVersion)
+	if v := p.take(1)[0]; v != Version {
+		return nil, fmt.Errorf("%w: version %d, this program reads %d", ErrSlice, v, Version)
 	}
 	s := &Slice{Reason: Reason(p.take(1)[0])}
 	s.Number = p.u64()
@@ -234,7 +234,7 @@ func (p *parser) ranges(s *Slice) {
 		r.Edge = string(p.take(size))
 		r.Epoch, r.From, r.To = p.u64(), p.u64(), p.u64()
 		copy(r.Link[:], p.take(32))
-		if r.From == 0 || r.From >= r.To || i > 0 && compareStreams(s.Ranges[i-1].StreamID, r.StreamID) >= 0 {
+		if r.From == 0 || r.From >= r.To || i > 0 && Compare(s.Ranges[i-1].StreamID, r.StreamID) >= 0 {
 			p.bad = "ranges out of order"
 		}
 		s.Ranges = append(s.Ranges, r)
@@ -283,38 +283,4 @@ func (p *parser) scripts(s *Slice) {
 		}
 		s.Scripts = append(s.Scripts, x)
 	}
-}
-
-// MerkleSum is the root and the sum over weights; see the package comment.
-func MerkleSum(weights []pool.Weight) (root [32]byte, sum pool.Work, err error) {
-	type node struct {
-		hash [32]byte
-		sum  pool.Work
-	}
-	if len(weights) == 0 {
-		return root, sum, nil
-	}
-	level := make([]node, len(weights))
-	buf := make([]byte, 0, 1+32+32+16)
-	for i := range weights {
-		buf = append(append(buf[:0], 0), weights[i].Account[:]...)
-		level[i] = node{sha256.Sum256(appendWork(buf, weights[i].Score)), weights[i].Score}
-	}
-	for len(level) > 1 {
-		next := level[:0]
-		for i := 0; i < len(level); i += 2 {
-			if i+1 == len(level) {
-				next = append(next, level[i])
-				break
-			}
-			both, err := level[i].sum.Add(level[i+1].sum)
-			if err != nil {
-				return root, sum, fmt.Errorf("sum scores: %w", err)
-			}
-			buf = append(append(append(buf[:0], 1), level[i].hash[:]...), level[i+1].hash[:]...)
-			next = append(next, node{sha256.Sum256(appendWork(buf, both)), both})
-		}
-		level = next
-	}
-	return level[0].hash, level[0].sum, nil
 }
