@@ -14,7 +14,8 @@ import (
 var (
 	ErrNoJob       = errors.New("no job yet: no template from any node")
 	ErrNoWorker    = errors.New("nobody is authorized on this session")
-	ErrExtranonces = errors.New("extranonce1 values of this epoch are used up: restart for a new epoch")
+	ErrMoved       = errors.New("the pool's extranonce1 values were begun anew and this miner cannot take another: it must connect again")
+	ErrMaxCoinbase = errors.New("the coinbase is longer than this kind of miner takes")
 	ErrSoloFull    = errors.New("too many SOLO accounts at once")
 )
 
@@ -31,6 +32,7 @@ type EngineConfig struct {
 	Scheme       SchemeID
 	Tag          string        // shown in the coinbase script
 	Epoch        uint64        // of the journal: makes this engine's work unlike any other's
+	Extranonces  uint32        // extranonce1 values of a space; 0 means all that there are
 	RewardScript []byte        // output script that coinbases pay
 	FeePPM       uint32        // SOLO: the part of the coinbase that RewardScript gets
 	NTimeSlack   time.Duration // how far ntime may run ahead of the clock; 0 means ten minutes
@@ -47,11 +49,11 @@ type Engine struct {
 	maxSolo int
 	hashing *hashing
 
-	extranonce1 atomic.Uint64 // last one given
-	now         atomic.Pointer[generation]
-	jobs        sync.Map // uint64 -> *Job: what may still be submitted for
+	now  atomic.Pointer[generation]
+	jobs sync.Map // uint64 -> *Job: what may still be submitted for
 
 	mu          sync.Mutex // guards all below
+	space       *space
 	lastJob     uint64
 	soloJobs    int           // in all generations
 	generations []*generation // oldest first; the last is now
@@ -59,10 +61,11 @@ type Engine struct {
 
 // generation is the work made from one template.
 type generation struct {
-	tip  time.Time // static: when its tip was first seen
-	base *Job      // SOLO work for a payee shares all of it but the coinbase and the id
-	solo sync.Map  // AccountID -> *Job
-	ids  []uint64  // guarded by Engine.mu: jobs of this generation
+	space *space    // static: what its coinbases begin with
+	tip   time.Time // static: when its tip was first seen
+	base  *Job      // SOLO work for a payee shares all of it but the coinbase and the id
+	solo  sync.Map  // AccountID -> *Job
+	ids   []uint64  // guarded by Engine.mu: jobs of this generation
 }
 
 const (
@@ -72,6 +75,8 @@ const (
 	maxSeen = 1 << 16
 	// maxIssued is how many issued jobs a session may submit for.
 	maxIssued = 256
+	// maxOutput is the size of a SOLO miner's output: value, length, the longest script of an address.
+	maxOutput = 8 + 1 + 42
 	// maxSolo bounds the coinbases held for SOLO accounts. Beyond it older templates are given up first.
 	maxSolo = 1 << 16
 	// defaultNTimeSlack is how far ahead of the clock ntime may be rolled.
@@ -87,11 +92,16 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 		cfg.VersionMask = MaskBIP320
 	}
 	e := &Engine{cfg: cfg, params: cfg.Chain.Params(), maxSolo: maxSolo, hashing: newHashing(cfg.Chain.PowHash)}
+	e.space = &space{id: cfg.Epoch}
 	worst := &Template{Height: 1<<31 - 1, CoinbaseValue: 1, WitnessCommitment: make([]byte, 38)}
-	spec := e.spec([]Output{{Script: cfg.RewardScript, Value: 1}})
+	spec := e.spec(e.space, []Output{{Script: cfg.RewardScript, Value: 1}})
 	spec.Aux = make([]byte, MaxAuxSize)
-	if _, _, err := cfg.Chain.Coinbase(worst, spec); err != nil {
+	prefix, suffix, err := cfg.Chain.Coinbase(worst, spec)
+	if err != nil {
 		return nil, fmt.Errorf("coinbase of pool %s with tag %q: %w", cfg.PoolID, cfg.Tag, err)
+	}
+	if size := len(prefix) + ExtranonceSize + len(suffix) + maxOutput; size > LeastMaxCoinbase {
+		return nil, fmt.Errorf("coinbase of pool %s can have %d bytes, some miners take %d: use a shorter reward script", cfg.PoolID, size, LeastMaxCoinbase)
 	}
 	return e, nil
 }
@@ -137,18 +147,26 @@ func (e *Engine) SetTemplate(t *Template, now time.Time) (*Job, error) {
 		NetworkTarget: target, NetworkWork: target.Work(),
 		NetworkDifficulty: DifficultyOf(e.params.DiffOne, target), Created: now,
 	}
-	if e.cfg.Scheme != SchemeSOLO {
-		out := []Output{{Script: e.cfg.RewardScript, Value: t.CoinbaseValue}}
-		if j.Prefix, j.Suffix, err = e.cfg.Chain.Coinbase(t, e.spec(out)); err != nil {
-			return nil, fmt.Errorf("coinbase at height %d: %w", t.Height, err)
-		}
-	}
-
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err := e.adopt(j, now); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// adopt makes j the current job, with a coinbase of the newest space. Caller holds mu.
+func (e *Engine) adopt(j *Job, now time.Time) (err error) {
+	t := j.Template
+	if e.cfg.Scheme != SchemeSOLO {
+		out := []Output{{Script: e.cfg.RewardScript, Value: t.CoinbaseValue}}
+		if j.Prefix, j.Suffix, err = e.cfg.Chain.Coinbase(t, e.spec(e.space, out)); err != nil {
+			return fmt.Errorf("coinbase at height %d: %w", t.Height, err)
+		}
+	}
 	prev := e.now.Load()
 	j.Clean = prev == nil || prev.base.Template.PrevHash != t.PrevHash
-	g := &generation{tip: now, base: j}
+	g := &generation{space: e.space, tip: now, base: j}
 	if !j.Clean {
 		g.tip = prev.tip
 	}
@@ -156,7 +174,7 @@ func (e *Engine) SetTemplate(t *Template, now time.Time) (*Job, error) {
 	e.generations = append(e.generations, g)
 	e.now.Store(g)
 	e.retire()
-	return j, nil
+	return nil
 }
 
 // register gives j its id. Caller holds mu.
@@ -201,22 +219,22 @@ func (e *Engine) drop(n int) {
 	e.generations = append([]*generation(nil), e.generations[n:]...)
 }
 
-func (e *Engine) spec(out []Output) *CoinbaseSpec {
-	return &CoinbaseSpec{Tag: e.cfg.Tag, Epoch: e.cfg.Epoch, ExtranonceSize: ExtranonceSize, Outputs: out}
+func (e *Engine) spec(in *space, out []Output) *CoinbaseSpec {
+	return &CoinbaseSpec{Tag: e.cfg.Tag, Epoch: in.id, ExtranonceSize: ExtranonceSize, Outputs: out}
 }
 
 // NewSession starts the state of a connection.
 func (e *Engine) NewSession(l Limits) (*Session, error) {
-	n := e.extranonce1.Add(1)
-	if n > 1<<32-1 {
-		return nil, ErrExtranonces
+	in, n, err := e.number()
+	if err != nil {
+		return nil, err
 	}
 	var seed [16]byte
-	binary.BigEndian.PutUint64(seed[:], e.cfg.Epoch)
-	binary.BigEndian.PutUint64(seed[8:], n)
+	binary.BigEndian.PutUint64(seed[:], in.id)
+	binary.BigEndian.PutUint32(seed[8:], n)
 	h := DoubleSHA256(seed[:]) // job ids of two sessions should not look alike
 	return &Session{
-		Version: SessionVersion, Extranonce1: uint32(n), Limits: l, Scheme: e.cfg.Scheme, Wanted: l.Start,
+		Version: SessionVersion, Extranonce1: n, Space: in.id, Limits: l, Scheme: e.cfg.Scheme, Wanted: l.Start,
 		NextSalt: binary.BigEndian.Uint32(h[:]), Seen: make(map[[16]byte]uint32),
 	}, nil
 }
@@ -238,14 +256,28 @@ func (e *Engine) Issue(s *Session, now time.Time) (Issued, *Job, error) {
 			return Issued{}, nil, err
 		}
 	}
-	is := Issued{Salt: s.NextSalt, JobID: j.ID, VersionMask: s.VersionMask}
+	if s.MaxCoinbase > 0 && j.CoinbaseSize() > s.MaxCoinbase {
+		return Issued{}, nil, fmt.Errorf("%w: %d bytes, %d are taken", ErrMaxCoinbase, j.CoinbaseSize(), s.MaxCoinbase)
+	}
+	moved := s.Space != g.space.id
+	if moved {
+		if !s.Movable {
+			return Issued{}, nil, ErrMoved
+		}
+		n, ok := g.space.number(e.cfg.Extranonces)
+		if !ok { // used up already: the next job is of another space
+			return Issued{}, nil, ErrMoved
+		}
+		s.Space, s.Extranonce1 = g.space.id, n
+	}
+	is := Issued{Salt: s.NextSalt, JobID: j.ID, Extranonce1: s.Extranonce1, VersionMask: s.VersionMask}
 	s.NextSalt++
-	is.Difficulty = s.Limits.Clamp(s.Wanted, s.Minimum, j.NetworkDifficulty)
+	is.Difficulty = s.Assignable(j.NetworkDifficulty)
 	is.Clean = true
 	if n := len(s.Issued); n > 0 {
 		last := &s.Issued[n-1]
 		old := e.Job(last.JobID)
-		is.Clean = old == nil || old.Template.PrevHash != j.Template.PrevHash || len(s.Seen) >= maxSeen
+		is.Clean = old == nil || old.Template.PrevHash != j.Template.PrevHash || s.crowded() || moved
 		if last.Difficulty == is.Difficulty {
 			is.Target, is.Work = last.Target, last.Work
 		}
@@ -256,6 +288,7 @@ func (e *Engine) Issue(s *Session, now time.Time) (Issued, *Job, error) {
 		s.Vardiff.Assigned(now)
 	}
 	e.forget(s, is.Clean)
+	s.Crowded = false
 	s.Issued = append(s.Issued, is)
 	return is, j, nil
 }
@@ -266,9 +299,9 @@ func (e *Engine) forget(s *Session, clean bool) {
 	if !clean && len(s.Issued) < maxIssued {
 		return
 	}
-	kept := s.Issued[:0]
+	kept, crowded := s.Issued[:0], s.crowded()
 	for i, is := range s.Issued {
-		if e.Job(is.JobID) != nil && len(s.Seen) < maxSeen && len(s.Issued)-i < maxIssued {
+		if e.Job(is.JobID) != nil && !crowded && len(s.Issued)-i < maxIssued {
 			kept = append(kept, is)
 		}
 	}
@@ -296,7 +329,7 @@ func (e *Engine) soloJob(g *generation, w *Worker) (*Job, error) {
 	if fee > 0 {
 		out = append(out, Output{Script: e.cfg.RewardScript, Value: fee})
 	}
-	if j.Prefix, j.Suffix, err = e.cfg.Chain.Coinbase(j.Template, e.spec(out)); err != nil {
+	if j.Prefix, j.Suffix, err = e.cfg.Chain.Coinbase(j.Template, e.spec(g.space, out)); err != nil {
 		return nil, fmt.Errorf("coinbase for %s: %w", w.User, err)
 	}
 	e.mu.Lock()
@@ -349,7 +382,7 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 		version = t.Version&^mask | sub.VersionBits
 	}
 
-	coinbase := j.AppendCoinbase(make([]byte, 0, 512), sub.Salt, s.Extranonce1, &sub.Extranonce2)
+	coinbase := j.AppendCoinbase(make([]byte, 0, 512), sub.Salt, is.Extranonce1, &sub.Extranonce2)
 	var header [80]byte
 	PutHeader(&header, version, t.PrevHash, MerkleRoot(DoubleSHA256(coinbase), j.Branch), sub.NTime, t.Bits, sub.Nonce)
 	id := e.cfg.Chain.BlockID(&header)
@@ -393,7 +426,7 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 		v.Reject = RejectLowDifficulty
 	default:
 		s.Seen[key] = sub.Salt
-		v.Renew = len(s.Seen) >= maxSeen
+		v.Renew = s.crowded()
 	}
 	w := &s.Workers[sub.Worker]
 	v.Share = Share{

@@ -53,7 +53,7 @@ func issue(t *testing.T, e *Engine, s *Session, d Difficulty) Issued {
 // powOf is the hash of a submission as a miner would compute it.
 func powOf(e *Engine, s *Session, is Issued, ntime, nonce uint32, en2 [8]byte) Hash {
 	j := e.Job(is.JobID)
-	cb := j.AppendCoinbase(nil, is.Salt, s.Extranonce1, &en2)
+	cb := j.AppendCoinbase(nil, is.Salt, is.Extranonce1, &en2)
 	var h [80]byte
 	PutHeader(&h, j.Template.Version, j.Template.PrevHash, MerkleRoot(DoubleSHA256(cb), j.Branch), ntime, j.Template.Bits, nonce)
 	return e.cfg.Chain.PowHash(&h)

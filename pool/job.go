@@ -15,6 +15,10 @@ const (
 	ExtranonceSize  = SaltSize + Extranonce1Size + Extranonce2Size
 )
 
+// LeastMaxCoinbase is the shortest of the coinbases that some kind of miner takes no more than, in bytes
+// without witness. Every coinbase with one payee and a fee is shorter.
+const LeastMaxCoinbase = 500
+
 // Job is work made from a template, shared by all sessions; it is not changed after it was made.
 type Job struct {
 	ID                uint64 // counts up within an epoch
@@ -30,6 +34,9 @@ type Job struct {
 	Created           time.Time
 	Clean             bool // first job on a new tip
 }
+
+// CoinbaseSize is the length of the non-witness coinbase in bytes.
+func (j *Job) CoinbaseSize() int { return len(j.Prefix) + ExtranonceSize + len(j.Suffix) }
 
 // AppendCoinbase appends the non-witness coinbase.
 func (j *Job) AppendCoinbase(dst []byte, salt, extranonce1 uint32, extranonce2 *[8]byte) []byte {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// admit registers a connection and starts it, or closes it when a cap is reached. When all places are
-// taken, the one that has been without work for longest makes room.
+// admit registers a connection and starts it, or closes it when a cap is reached. When all places or all
+// memory is taken, the one that has been without work for longest makes room.
 func (s *Server) admit(nc net.Conn) {
 	c := newConn(s, nc)
 	s.counters.accepted.Add(1)
@@ -17,18 +17,27 @@ func (s *Server) admit(nc net.Conn) {
 	}
 	var evicted *Conn
 	if refused == CloseNone {
+		why := CloseNone
+		if s.memory.crowded() {
+			why = CloseMemory
+		}
 		s.mu.Lock()
 		if len(s.conns) >= s.opts.MaxConns {
+			why = CloseFull
+		}
+		if why != CloseNone {
 			if e := s.waiting.Front(); e != nil {
 				evicted = s.waiting.Remove(e).(*Conn)
 				evicted.place = nil
 			} else {
-				refused = CloseFull
+				refused = why
 			}
 		}
 		if refused == CloseNone {
 			s.conns[c] = struct{}{}
 			c.place = s.waiting.PushBack(c)
+			c.held = costConn
+			s.memory.conns.Add(costConn)
 			s.wg.Add(1)
 		}
 		s.mu.Unlock()

@@ -57,8 +57,13 @@ type Conn struct {
 	admitted bool            // it was a login that added a user
 	shares   int             // accepted, not early
 	refusals [numStrikes]int // without an accepted share between them
+	lastHash [16]byte        // of the accepted share in hand
+	read     int             // bytes of the reader's buffer
+	held     int64           // what it was counted as holding
 	readDone bool
 	reason   Close
+
+	encrypted bool // it speaks TLS
 }
 
 func newConn(s *Server, nc net.Conn) *Conn {
@@ -88,7 +93,7 @@ func (c *Conn) run() {
 		if reason == CloseNone {
 			writing = true
 			go c.write()
-			reason = c.read()
+			reason = c.receive()
 		}
 		c.end(reason)
 	}()
@@ -111,17 +116,23 @@ func (c *Conn) leave() {
 	c.mu.Lock()
 	session, reason := c.session, c.reason
 	c.session = nil
+	var open []held // shares whose fate is not known
+	if session != nil {
+		c.out.forget(session)
+		open = c.out.settle(session)
+	}
 	c.mu.Unlock()
 	if session != nil {
 		c.srv.opts.Pool.EndSession(session)
 		if n := len(session.Issued); n > 0 && len(session.Workers) > 0 && c.shares > 0 {
 			w := &session.Workers[0]
-			c.srv.remembered.put(workerID{w.Account, w.Name}, session.Issued[n-1].Difficulty)
+			c.srv.memory.remembered.put(workerID{w.Account, w.Name}, session.Issued[n-1].Difficulty)
 		}
 		if c.ticket != (Ticket{}) && c.known && len(session.Issued) > 0 && reason != CloseCrash && !reason.fault() {
-			c.srv.resumables.put(c.ticket, session, c.account, now)
+			c.srv.memory.resumables.put(c.ticket, session, c.account, open, now)
 		}
 	}
+	c.unweigh()
 	if reason.fault() {
 		var account *pool.AccountID
 		if c.known {

@@ -25,6 +25,8 @@ const (
 	CloseNoTLS            // no TLS where it is wanted, or none that works
 	CloseEvicted          // it was not authorized yet, and another wanted its place
 	CloseCrash            // a bug of ours
+	CloseMoved            // it must connect again for another extranonce1
+	CloseMemory           // all that may be held is held, and it held much, or came last
 	numCloses
 )
 
@@ -35,7 +37,7 @@ func (c Close) fault() bool { return c == CloseMalformed || c == CloseLongLine |
 func (c Close) String() string {
 	return [...]string{"none", "peer", "handshake-timeout", "idle-timeout", "slow-line", "long-line",
 		"malformed", "slow-reader", "no-session", "full", "per-ip", "drain", "refused", "banned", "no-proxy", "no-tls",
-		"evicted", "crash"}[c]
+		"evicted", "crash", "moved", "memory"}[c]
 }
 
 // counters are written by many goroutines.
@@ -47,6 +49,7 @@ type counters struct {
 	throttled atomic.Uint64
 	jobs      atomic.Uint64
 	resumed   atomic.Uint64
+	crowded   atomic.Uint64
 	strikes   [numStrikes]atomic.Uint64
 }
 
@@ -74,6 +77,8 @@ type Stats struct {
 	Throttled   uint64 // times a connection was made to wait
 	Jobs        uint64 // written
 	Resumed     uint64 // sessions taken up again
+	Crowded     uint64 // sessions that had to forget what they did, for memory
+	Held        int64  // bytes that this pool's connections and kept sessions are counted as
 	Strikes     map[string]uint64
 }
 
@@ -86,7 +91,7 @@ func (s *Server) Stats() Stats {
 		Connections: n, Accepted: s.counters.accepted.Load(), Closed: map[string]uint64{},
 		Messages: s.counters.messages.Load(), Malformed: s.counters.malformed.Load(),
 		Throttled: s.counters.throttled.Load(), Jobs: s.counters.jobs.Load(),
-		Resumed: s.counters.resumed.Load(), Strikes: map[string]uint64{},
+		Resumed: s.counters.resumed.Load(), Crowded: s.counters.crowded.Load(), Held: s.memory.Held(), Strikes: map[string]uint64{},
 	}
 	for k := range numStrikes {
 		if v := s.counters.strikes[k].Load(); v > 0 {

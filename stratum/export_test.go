@@ -25,11 +25,28 @@ func (t *ConnForTest) Exchange(msg []byte) []byte {
 
 // RememberForTest notes a worker's difficulty, as the end of its connection does.
 func RememberForTest(s *Server, name string, d pool.Difficulty) {
-	s.remembered.put(workerID{name: name}, d)
+	s.memory.remembered.put(workerID{name: name}, d)
 }
 
 // RememberedForTest is how many are kept.
 func RememberedForTest(s *Server) (n int) {
-	s.remembered.each(func(workerID, pool.Difficulty) bool { n++; return true })
+	s.memory.remembered.each(func(workerID, pool.Difficulty) bool { n++; return true })
 	return n
+}
+
+// CostConnForTest is what a connection without anything is counted as.
+const CostConnForTest = costConn
+
+// SeeForTest makes the session of a user remember n shares more.
+func SeeForTest(s *Server, user string, n int) {
+	for _, c := range s.snapshot(nil) {
+		c.mu.Lock()
+		if c.session != nil && len(c.session.Workers) > 0 && c.session.Workers[0].User == user {
+			salt := c.session.Issued[0].Salt
+			for i := range n {
+				c.session.Seen[[16]byte{byte(i), byte(i >> 8), 1}] = salt
+			}
+		}
+		c.mu.Unlock()
+	}
 }

@@ -66,6 +66,7 @@ func (c *Conn) Subscribe(agent, resume []byte) (Ticket, error) {
 	if len(agent) > 0 || s.Agent == "" {
 		s.Agent = printableTo(agent, maxAgent)
 	}
+	c.suit()
 	c.Renew()
 	return c.ticket, nil
 }
@@ -79,9 +80,12 @@ func (c *Conn) resume(t Ticket) {
 	if c.known {
 		account = &c.account
 	}
-	old := c.srv.resumables.take(t, account, c.now)
+	old := c.srv.memory.resumables.take(t, account, c.now)
 	if old == nil {
 		return
+	}
+	for _, h := range old.open { // told to nobody: lost ones may come again
+		h.settle(old.session)
 	}
 	c.session.Resume(old.session)
 	c.account, c.known, c.bound = old.account, true, true
@@ -100,6 +104,7 @@ func (c *Conn) Agent() string {
 func (c *Conn) SetAgent(agent []byte) {
 	if c.session != nil && len(agent) > 0 {
 		c.session.Agent = printableTo(agent, maxAgent)
+		c.suit()
 	}
 }
 
@@ -167,7 +172,7 @@ func (c *Conn) begin(w *pool.Worker, p pool.Password) {
 	if s.Minimum == 0 {
 		s.Minimum = p.Minimum
 	}
-	switch last := c.srv.remembered.get(workerID{w.Account, w.Name}); {
+	switch last := c.srv.memory.remembered.get(workerID{w.Account, w.Name}); {
 	case s.Suggested > 0:
 	case p.Start > 0:
 		s.Wanted = p.Start
@@ -230,7 +235,7 @@ func (c *Conn) other() bool {
 	if len(s.Issued) == 0 || job == nil {
 		return false
 	}
-	return s.Limits.Clamp(s.Wanted, s.Minimum, job.NetworkDifficulty) != s.Issued[len(s.Issued)-1].Difficulty
+	return s.Assignable(job.NetworkDifficulty) != s.Issued[len(s.Issued)-1].Difficulty
 }
 
 // Submit has the pool judge a share. For an accepted one the reply is to be held until the commit is done,
@@ -242,6 +247,7 @@ func (c *Conn) Submit(sub pool.Submission) (pool.Reject, *pool.Commit) {
 		c.blame(v.Reject)
 		return v.Reject, nil
 	}
+	c.lastHash = v.Share.Hash
 	c.accepted, c.refusals = true, [numStrikes]int{}
 	if v.Share.Flags&pool.ShareEarly == 0 {
 		c.shares++
@@ -288,9 +294,10 @@ func (c *Conn) Refuse(user int, r pool.Reject) {
 }
 
 // Hold marks the end of the replies, dst[start:fail] in Message's dst, as waiting for a commit: when it
-// succeeds dst[start:ok] is sent, else dst[ok:fail].
+// succeeds dst[start:ok] is sent, else dst[ok:fail], and the share of the message in hand is one that was never
+// seen.
 func (c *Conn) Hold(commit *pool.Commit, start, ok, fail int) {
-	c.out.held = append(c.out.held, held{commit, start, ok, fail})
+	c.out.held = append(c.out.held, held{commit, c.lastHash, start, ok, fail})
 }
 
 // printableTo keeps of b what may stand in logs and on pages, and no more than limit bytes.

@@ -9,12 +9,15 @@ type outbox struct {
 	held   []held
 	queued uint64 // bytes ever put into buf
 	taken  uint64 // bytes ever taken out of buf
+
+	failed [][16]byte // shares whose commit failed, told since the last look
 }
 
 // held is one reply that waits. Offsets are into buf.
 type held struct {
 	commit          *pool.Commit
-	start, ok, fail int // good text buf[start:ok], bad text buf[ok:fail]
+	hash            [16]byte // of the share
+	start, ok, fail int      // good text buf[start:ok], bad text buf[ok:fail]
 }
 
 // mark is the place after all that was put in so far, for passed.
@@ -29,6 +32,37 @@ func (o *outbox) empty() bool { return len(o.buf) == 0 }
 func (o *outbox) put(buf []byte) {
 	o.queued += uint64(len(buf) - len(o.buf))
 	o.buf = buf
+}
+
+// settle makes s forget a share whose commit has failed; false when its fate is not known yet.
+func (h *held) settle(s *pool.Session) bool {
+	select {
+	case <-h.commit.Done():
+		if h.commit.Err() != nil {
+			s.Forget(h.hash)
+		}
+		return true
+	default:
+		return false
+	}
+}
+
+// settle looks at the fate of all that is held still, and returns what has none yet.
+func (o *outbox) settle(s *pool.Session) (open []held) {
+	for i := range o.held {
+		if !o.held[i].settle(s) {
+			open = append(open, o.held[i])
+		}
+	}
+	return open
+}
+
+// forget makes s forget the shares whose commit failed.
+func (o *outbox) forget(s *pool.Session) {
+	for _, hash := range o.failed {
+		s.Forget(hash)
+	}
+	o.failed = nil
 }
 
 // take appends to dst the replies up to the first one whose commit is not done, and returns that commit's
@@ -51,6 +85,7 @@ func (o *outbox) take(dst []byte) ([]byte, <-chan struct{}) {
 			dst = append(dst, o.buf[h.start:h.ok]...)
 		} else {
 			dst = append(dst, o.buf[h.ok:h.fail]...)
+			o.failed = append(o.failed, h.hash)
 		}
 		at = h.fail
 		n++

@@ -35,7 +35,7 @@ func TestOutbox(t *testing.T) {
 				buf := append(o.buf, r.ok...)
 				ok := len(buf)
 				buf = append(buf, r.fail...)
-				o.held = append(o.held, held{r.commit, start, ok, len(buf)})
+				o.held = append(o.held, held{commit: r.commit, start: start, ok: ok, fail: len(buf)})
 				o.put(buf)
 				model = append(model, r)
 				open = append(open, r.commit)

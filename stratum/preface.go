@@ -58,6 +58,9 @@ func (c *Conn) preface() Close {
 				return CloseNoTLS
 			}
 			c.nc = t
+			c.mu.Lock()
+			c.encrypted = true
+			c.mu.Unlock()
 		}
 	} else if len(early) > 0 {
 		c.nc = &earlyConn{c.raw, early}

@@ -17,12 +17,13 @@ const idleCost = 5
 // readBuffer is the first size of a connection's read buffer; most messages fit.
 const readBuffer = 1024
 
-// read hands whole messages to the dialect until the connection ends or may be read no longer.
-func (c *Conn) read() Close {
+// receive hands whole messages to the dialect until the connection ends or may be read no longer.
+func (c *Conn) receive() Close {
 	o := &c.srv.opts
 	var (
 		buf   = make([]byte, readBuffer)
 		n     int // bytes in buf
+		size  = readBuffer
 		ready bool
 		last  = c.opened // when the last message was whole
 		begun time.Time  // when the unfinished message in buf began
@@ -59,6 +60,13 @@ func (c *Conn) read() Close {
 			buf = append(buf, make([]byte, min(len(buf), limit-len(buf)))...)
 		case n == 0 && len(buf) > readBuffer:
 			buf = make([]byte, readBuffer)
+		}
+		if len(buf) != size {
+			size = len(buf)
+			c.mu.Lock()
+			c.read = size
+			c.weigh()
+			c.mu.Unlock()
 		}
 
 		deadline, late := last.Add(o.Idle), CloseIdle
@@ -162,6 +170,7 @@ func (c *Conn) message(msg []byte) (outcome Outcome, ready, accepted, proven boo
 	c.now, c.accepted, c.admitted = time.Now(), false, false
 	out, outcome := c.srv.opts.Dialect.Message(c, c.out.buf, msg)
 	c.out.put(out)
+	c.weigh()
 	if c.after == afterReplies {
 		c.after = c.out.mark()
 	}

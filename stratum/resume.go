@@ -51,6 +51,7 @@ type resumable struct {
 	ticket  Ticket
 	session *pool.Session
 	account pool.AccountID
+	open    []held // shares that may fail yet
 	until   time.Time
 	bytes   int
 }
@@ -60,11 +61,11 @@ func newResumables(keep time.Duration) *resumables {
 }
 
 // put keeps a session that nobody uses any more.
-func (r *resumables) put(t Ticket, s *pool.Session, account pool.AccountID, now time.Time) {
+func (r *resumables) put(t Ticket, s *pool.Session, account pool.AccountID, open []held, now time.Time) {
 	if r.keep < 0 {
 		return
 	}
-	e := &resumable{t, s, account, now.Add(r.keep), 1024 + 64*len(s.Seen) + 128*len(s.Issued)}
+	e := &resumable{t, s, account, open, now.Add(r.keep), 1024 + int(costOf(s))}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.byID[t] = r.oldest.PushBack(e)
@@ -72,6 +73,26 @@ func (r *resumables) put(t Ticket, s *pool.Session, account pool.AccountID, now 
 	for f := r.oldest.Front(); f != nil; f = r.oldest.Front() {
 		if r.bytes <= maxResumable && now.Before(f.Value.(*resumable).until) {
 			break
+		}
+		r.remove(f)
+	}
+}
+
+// size is how many bytes they take.
+func (r *resumables) size() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int64(r.bytes)
+}
+
+// shrink forgets the oldest until some bytes are free.
+func (r *resumables) shrink(free int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for want := int64(r.bytes) - free; int64(r.bytes) > want; {
+		f := r.oldest.Front()
+		if f == nil {
+			return
 		}
 		r.remove(f)
 	}

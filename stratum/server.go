@@ -38,6 +38,7 @@ type Options struct {
 	TLSOnly   bool           // else the first byte of a connection tells TLS from plain text
 	ProxyFrom []netip.Prefix // from here a connection must begin with a PROXY header, from elsewhere it is no header
 	Bans      *Bans          // shared by listeners; default: own ones, in memory
+	Memory    *Memory        // shared by a pool's listeners; default: an own one
 
 	MaxConns  int           // default 18000
 	MaxPerIP  int           // of one IPv4 address or IPv6 /64 that has shown no hashrate; default 1024
@@ -50,7 +51,6 @@ type Options struct {
 	Burst     int           // as many may come at once; default 500
 	Strikes   int           // unreadable messages without an accepted share between them, then it is dropped; default 16
 	Refusals  int           // refused shares or logins likewise; default 512
-	Resume    time.Duration // how long a lost connection's session may be taken up again; default 10 min, -1 never
 	Reconnect time.Duration // at the end miners are sent away one by one over this time; default at once, in silence
 
 	Log zerolog.Logger
@@ -78,7 +78,6 @@ func (o *Options) setDefaults() {
 	defaultTo(&o.Burst, 500)
 	defaultTo(&o.Strikes, 16)
 	defaultTo(&o.Refusals, 512)
-	defaultTo(&o.Resume, 10*time.Minute)
 }
 
 func defaultTo[T comparable](field *T, value T) {
@@ -91,12 +90,12 @@ func defaultTo[T comparable](field *T, value T) {
 // Server serves one listener.
 type Server struct {
 	// Static after construction.
-	opts       Options
-	log        zerolog.Logger
-	seldom     zerolog.Logger // for what may happen once a connection
-	buffers    sync.Pool      // *[]byte, what writers borrow
-	resumables *resumables
-	remembered *recent[workerID, pool.Difficulty]
+	opts    Options
+	log     zerolog.Logger
+	seldom  zerolog.Logger // for what may happen once a connection
+	buffers sync.Pool      // *[]byte, what writers borrow
+	memory  *Memory
+	crowded chan struct{} // one place, never closed: more is held than may be
 
 	versionMask atomic.Uint32
 	counters    counters
@@ -107,15 +106,6 @@ type Server struct {
 	perIP   map[netip.Addr]int
 	waiting *list.List // *Conn that have no work yet, the oldest first
 }
-
-// workerID names a worker over its connections.
-type workerID struct {
-	account pool.AccountID
-	name    string
-}
-
-// maxRemembered is how many workers' last difficulties are kept for their next start.
-const maxRemembered = 1 << 16
 
 // New checks the options and returns a server that does nothing until Serve.
 func New(o Options) (*Server, error) {
@@ -134,9 +124,12 @@ func New(o Options) (*Server, error) {
 			return nil, err
 		}
 	}
+	if o.Memory == nil {
+		o.Memory = NewMemory(MemoryOptions{})
+	}
 	s := &Server{
 		opts: o, log: o.Log, seldom: o.Log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Minute}),
-		resumables: newResumables(o.Resume), remembered: newRecent[workerID, pool.Difficulty](maxRemembered),
+		memory: o.Memory, crowded: make(chan struct{}, 1),
 		conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{}, waiting: list.New(),
 	}
 	s.versionMask.Store(o.VersionMask)
@@ -160,6 +153,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	})
 	changed := s.opts.Pool.JobChanged() // before anyone can have a job that is replaced
 	own.Go(func() { s.feed(feeding, changed) })
+	own.Go(func() { s.keepWithin(feeding) })
 	err := s.accept(ctx, ln)
 	cancel()
 	s.farewell()

@@ -73,7 +73,11 @@ func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, issued, done 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	dst, wait = c.out.take(dst)
-	if c.readDone || !c.ready() || !c.out.passed(c.after) {
+	if c.session != nil {
+		c.out.forget(c.session)
+	}
+	defer c.weigh()
+	if c.readDone || c.reason != CloseNone || !c.ready() || !c.out.passed(c.after) {
 		return dst, wait, false, c.readDone
 	}
 	if !c.offered.Swap(false) && !c.renew {
@@ -81,6 +85,11 @@ func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, issued, done 
 	}
 	c.renew = false
 	is, job, err := c.srv.opts.Pool.Issue(c.session, time.Now())
+	if errors.Is(err, pool.ErrMoved) {
+		c.reason = CloseMoved
+		c.drain()
+		return c.srv.opts.Dialect.AppendReconnect(c, dst), wait, false, false
+	}
 	if err != nil {
 		if !errors.Is(err, pool.ErrNoJob) { // with no job yet, the first one is offered to all
 			c.srv.seldom.Warn().Err(err).Str("remote", c.remoteText()).Msg("job not issued")

@@ -44,6 +44,7 @@ type PoolConfig struct {
 	Tag           string          `toml:"tag"`
 	KeyFile       string          `toml:"key_file"`
 	BanExempt     string          `toml:"ban_exempt"`
+	StratumMemory int64           `toml:"stratum_memory_mib"`
 	Node          []NodeConfig    `toml:"node"`
 	Stratum       []StratumConfig `toml:"stratum"`
 }
@@ -120,6 +121,7 @@ const (
 	defaultSharesPerMinute = 15
 	defaultThreshold       = 1_000_000
 	defaultTag             = "/adit/"
+	defaultStratumMemory   = 1024
 )
 
 // loadConfig reads, completes and checks a configuration file. Errors name the file, the line or the
@@ -200,6 +202,9 @@ func (p *PoolConfig) complete() {
 	}
 	if p.ID == "" {
 		p.ID = p.Coin
+	}
+	if p.StratumMemory == 0 {
+		p.StratumMemory = defaultStratumMemory
 	}
 	for i := range p.Stratum {
 		s := &p.Stratum[i]
@@ -293,6 +298,9 @@ func (p *PoolConfig) check(listeners map[string]string) error {
 	}
 	if _, err := prefixes("ban_exempt", p.BanExempt); err != nil {
 		return err
+	}
+	if p.StratumMemory < 16 || p.StratumMemory > 1<<20 {
+		return fmt.Errorf("stratum_memory_mib is %d: give 16 to 1048576; a rig takes some 12 KiB, with TLS 44", p.StratumMemory)
 	}
 	if len(p.Node) == 0 {
 		return errors.New("no [[pool.node]] table: at least one full node is needed")

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -96,10 +98,27 @@ func (r *room) openBans() error {
 	return nil
 }
 
+// restMemory is what all but the connections may take: Redis views, slices, templates.
+const restMemory = 512 << 20
+
+// limitMemory has the runtime collect garbage more often as the process nears what its connections may hold
+// and the rest needs. GOMEMLIMIT in the environment goes before.
+func limitMemory(cfg *Config) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	limit := int64(restMemory)
+	for i := range cfg.Pool {
+		limit += cfg.Pool[i].StratumMemory << 20
+	}
+	debug.SetMemoryLimit(limit)
+}
+
 func (r *room) openServers() error {
 	if err := r.openBans(); err != nil {
 		return err
 	}
+	r.memory = stratum.NewMemory(stratum.MemoryOptions{Cap: r.cfg.StratumMemory << 20})
 	for i := range r.cfg.Stratum {
 		server, err := r.openServer(&r.cfg.Stratum[i], r.listeners[i].Addr().String())
 		if err != nil {
@@ -116,7 +135,7 @@ func (r *room) openServer(s *StratumConfig, addr string) (*stratum.Server, error
 		return nil, err
 	}
 	o := stratum.Options{
-		Pool: r.edge, Dialect: dialect, Limits: s.limits(), Bans: r.bans, TLSOnly: s.TLSOnly,
+		Pool: r.edge, Dialect: dialect, Limits: s.limits(), Bans: r.bans, Memory: r.memory, TLSOnly: s.TLSOnly,
 		Reconnect: time.Duration(s.ReconnectSeconds) * time.Second, Log: r.log.With().Str("listener", addr).Logger(),
 	}
 	if o.VersionMask, err = s.versionMask(); err != nil {

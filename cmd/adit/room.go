@@ -55,6 +55,7 @@ type room struct {
 	listeners []net.Listener
 	servers   []*stratum.Server
 	bans      *stratum.Bans
+	memory    *stratum.Memory
 
 	closers []func() error // in the order of opening
 }
@@ -299,6 +300,7 @@ func (r *room) live() dashboard.Live {
 
 // metrics writes the Stratum servers' counters in the Prometheus text format.
 func (r *room) metrics(w io.Writer) {
+	fmt.Fprintf(w, "pool_stratum_memory_bytes{pool=%q} %d\n", r.cfg.ID, r.memory.Held())
 	for i, s := range r.servers {
 		at := fmt.Sprintf("pool=%q,listener=%q", r.cfg.ID, r.listeners[i].Addr())
 		st := s.Stats()

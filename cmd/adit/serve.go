@@ -149,6 +149,7 @@ func serve(ctx context.Context, cfg *Config, dev *devSite, out io.Writer, log ze
 	}
 	defer store.Close()
 
+	limitMemory(cfg)
 	var rooms []*room
 	defer func() {
 		for i := len(rooms) - 1; i >= 0; i-- {

@@ -41,6 +41,8 @@ type PoolOptions struct {
 	Scheme pool.SchemeID
 	Epoch  uint64 // of its journal; default Epoch
 	Bits   uint32 // the network's; default difficulty 1
+
+	Extranonces uint32 // extranonce1 values of a space; default all that there are
 }
 
 // NewPool returns a pool of the given scheme with a first job if ready is set.
@@ -63,7 +65,7 @@ func NewPoolOf(o PoolOptions) *Pool {
 	c := newChain()
 	e, err := pool.NewEngine(pool.EngineConfig{
 		PoolID: "test", Chain: c, Scheme: o.Scheme, Tag: "/test/", Epoch: o.Epoch,
-		RewardScript: make([]byte, 22), FeePPM: 10_000,
+		RewardScript: make([]byte, 22), FeePPM: 10_000, Extranonces: o.Extranonces,
 	})
 	if err != nil {
 		panic("stratumtest: " + err.Error())
@@ -100,6 +102,26 @@ func (p *Pool) template(blocks int64) *pool.Job {
 	close(p.changed)
 	p.changed = make(chan struct{})
 	return j
+}
+
+// Move uses extranonce1 values up until another space begins; PoolOptions.Extranonces must be small.
+func (p *Pool) Move() {
+	for first := uint64(0); ; {
+		s, err := p.engine.NewSession(Limits())
+		if err != nil {
+			panic("stratumtest: " + err.Error())
+		}
+		if first == 0 {
+			first = s.Space
+		}
+		if s.Space != first {
+			break
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 // Hold keeps commits open until Release.

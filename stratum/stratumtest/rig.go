@@ -60,6 +60,13 @@ func (r *Rig) See(line string) error {
 		r.Difficulty = r.pending
 		j.Difficulty = r.pending
 		r.Job = j
+	case "mining.set_extranonce":
+		if len(m.Params) != 2 {
+			return errors.New("mining.set_extranonce has not two parameters")
+		}
+		if err := errors.Join(json.Unmarshal(m.Params[0], &r.Extranonce1), json.Unmarshal(m.Params[1], &r.Extranonce2Size)); err != nil {
+			return fmt.Errorf("mining.set_extranonce: %w", err)
+		}
 	case "":
 		var sub []json.RawMessage
 		if json.Unmarshal(m.Result, &sub) == nil && len(sub) == 3 {

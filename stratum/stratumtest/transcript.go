@@ -62,6 +62,7 @@ func Match(pattern, line string) (map[string]string, error) {
 //	< a pattern that the next line received must match
 //	! block      the pool has a new tip
 //	! refresh    the pool has a new job of the same tip
+//	! move       its extranonce1 values are used up and another space begins
 //	! reconnect  the connection breaks and another is made
 //
 // In a sent line <name> stands for what a pattern before it named; <extranonce2>, <nonce>, <shortnonce>
@@ -93,6 +94,8 @@ func Play(t *testing.T, s *Running, p *Pool, transcript string) {
 				p.NextBlock()
 			case "refresh":
 				p.Refresh()
+			case "move":
+				p.Move()
 			case "reconnect":
 				c = c.again(t, s)
 			default:

@@ -45,7 +45,10 @@ func (h *handler) configure(dst []byte) []byte {
 			dst = append(dst, h.minimum()...)
 		case d.is(i, "info"):
 			dst = append(dst, "true"...)
-		default: // subscribe-extranonce too: extranonce1 never changes here
+		case d.is(i, "subscribe-extranonce"):
+			s.Movable = true
+			dst = append(dst, "true"...)
+		default:
 			dst = append(dst, "false"...)
 		}
 	}

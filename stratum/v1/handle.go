@@ -47,7 +47,7 @@ func (h *handler) dispatchMethod(dst, method []byte) []byte {
 	case "mining.suggest_target":
 		return h.suggestTarget(dst)
 	case "mining.extranonce.subscribe":
-		return appendError(dst, h.rawID(), true, 20, h.noExtranonce())
+		return h.extranonce(dst)
 	case "mining.multi_version": // an old probe of Antminer for version rolling
 		return appendResult(dst, h.rawID(), "true")
 	case "mining.ping":
@@ -84,6 +84,7 @@ func (h *handler) subscribe(dst []byte) []byte {
 		return appendError(dst, h.rawID(), false, 20, "No session: "+err.Error())
 	}
 	h.state.Fresh = true
+	h.state.Extranonce1 = s.Extranonce1
 	h.state.Sent = 0 // cpuminer goes back to difficulty 1 when it subscribes
 	dst = append(appendID(dst, h.rawID()), `[[["mining.set_difficulty","`...)
 	dst = appendHex32(dst, s.Extranonce1)
@@ -109,16 +110,14 @@ func (h *handler) authorize(dst []byte) []byte {
 	return appendResult(dst, h.rawID(), "true")
 }
 
-// noExtranonce is why mining.extranonce.subscribe is refused: extranonce1 never changes on a connection.
-// cgminer's descendants go on without it only for a text that they know, and NiceHash wants its own.
-func (h *handler) noExtranonce() string {
-	agent := strings.ToLower(h.c.Agent())
-	for _, family := range []string{"cgminer", "bmminer", "sgminer", "antminer"} {
-		if strings.HasPrefix(agent, family) {
-			return "Method 'subscribe' not found for service 'mining.extranonce'"
-		}
+// extranonce notes that the miner takes mining.set_extranonce.
+func (h *handler) extranonce(dst []byte) []byte {
+	s, err := h.c.Session()
+	if err != nil {
+		return appendError(dst, h.rawID(), true, 20, "No session: "+err.Error())
 	}
-	return "Not supported."
+	s.Movable = true
+	return appendResult(dst, h.rawID(), "true")
 }
 
 // number is the nth parameter's text when it is a number, or a string that may hold one; else "".

@@ -57,7 +57,8 @@ func newJobText(job *pool.Job) *jobText {
 	return t
 }
 
-// AppendJob appends mining.set_difficulty, when it differs from the last one, and mining.notify.
+// AppendJob appends mining.set_difficulty and mining.set_extranonce, where they differ from the last ones, and
+// mining.notify.
 func (d *Dialect) AppendJob(c *stratum.Conn, dst []byte, is pool.Issued, job *pool.Job) []byte {
 	s := c.State().(*State)
 	if is.Difficulty != s.Sent {
@@ -65,6 +66,12 @@ func (d *Dialect) AppendJob(c *stratum.Conn, dst []byte, is pool.Issued, job *po
 		dst = append(dst, is.Difficulty.String()...)
 		dst = append(dst, "]}\n"...)
 		s.Sent = is.Difficulty
+	}
+	if is.Extranonce1 != s.Extranonce1 {
+		dst = append(dst, `{"id":null,"method":"mining.set_extranonce","params":["`...)
+		dst = appendHex32(dst, is.Extranonce1)
+		dst = append(dst, "\",8]}\n"...)
+		s.Extranonce1 = is.Extranonce1
 	}
 	t := d.text(job)
 	dst = append(dst, t.head...)

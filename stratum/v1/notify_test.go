@@ -53,7 +53,7 @@ func TestNotifyOfBlock100000(t *testing.T) {
 
 // A connection's state is a plain value: written down and read again it is the same.
 func TestStateIsPlain(t *testing.T) {
-	s := &State{Version: StateVersion, Fresh: true, Asked: true, Sent: 0.5, WishTime: time.Unix(5, 0).UTC()}
+	s := &State{Version: StateVersion, Fresh: true, Asked: true, Sent: 0.5, WishTime: time.Unix(5, 0).UTC(), Extranonce1: 7}
 	b, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@
 //	> mining.subscribe [agent, session…]                       [[[method, id]…], extranonce1, 8]
 //	> mining.authorize [user, password]                        true, or error 24 with the reason
 //	< mining.set_difficulty [difficulty]                       only together with a job
+//	< mining.set_extranonce [extranonce1, 8]                   only to who subscribed to it, before a job
 //	< mining.set_version_mask [mask]                           only to who negotiated, when the listener's has changed
 //	< client.get_version []                                    once, to who did not name itself in subscribe
 //	< client.show_message [text], client.reconnect []          an operator's word; before the server's end
@@ -44,7 +45,7 @@ const (
 const suggestInterval = time.Minute
 
 // StateVersion is the format of State; it goes up with every change of meaning.
-const StateVersion = 1
+const StateVersion = 2
 
 // State is what V1 must remember of one connection beside the pool's session.
 type State struct {
@@ -53,6 +54,8 @@ type State struct {
 	Asked    bool            // what it is called, since it did not say
 	Sent     pool.Difficulty // of the last mining.set_difficulty, 0 when none
 	WishTime time.Time       // when a wish last brought a job
+
+	Extranonce1 uint32 // last told
 }
 
 // Dialect is Stratum V1.

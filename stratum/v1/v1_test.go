@@ -41,7 +41,9 @@ func TestTranscripts(t *testing.T) {
 			if !strings.Contains(string(text), "# Source:") {
 				t.Error("the transcript does not name its source")
 			}
-			s, p := serve(t)
+			p := stratumtest.NewPoolOf(stratumtest.PoolOptions{Scheme: pool.SchemePPLNS, Extranonces: 256})
+			p.NextBlock()
+			s := stratumtest.Start(t, stratum.Options{Pool: p, Dialect: v1.New()})
 			stratumtest.Play(t, s, p, string(text))
 		})
 	}
@@ -73,7 +75,7 @@ func TestRequests(t *testing.T) {
 	f("unknown", `{"id":5,"method":"agent.get_capabilities","params":[]}`, `{"id":5,"result":null,"error":[20,"Unsupported method",null]}`)
 	f("case", `{"id":5,"method":"Mining.Ping","params":[]}`, `{"id":5,"result":null,"error":[20,"Unsupported method",null]}`)
 	f("transactions", `{"id":5,"method":"mining.get_transactions","params":["00000001"]}`, `{"id":5,"result":null,"error":[20,"Not supported.",null]}`)
-	f("extranonce", `{"id":5,"method":"mining.extranonce.subscribe","params":[]}`, `{"id":5,"result":false,"error":[20,"Not supported.",null]}`)
+	f("extranonce", `{"id":5,"method":"mining.extranonce.subscribe","params":[]}`, `{"id":5,"result":true,"error":null}`)
 	f("multi-version", `{"id":5,"method":"mining.multi_version","params":[4]}`, `{"id":5,"result":true,"error":null}`)
 	f("params-object", `{"id":5,"method":"mining.ping","params":{}}`, `{"id":5,"result":null,"error":[20,"params must be an array",null]}`)
 	f("method-number", `{"id":5,"method":5}`, `{"id":5,"result":null,"error":[20,"method must be a string",null]}`)
@@ -97,7 +99,7 @@ func TestRequests(t *testing.T) {
 	f("configure", `{"id":1,"method":"mining.configure","params":[["minimum-difficulty","version-rolling"],{"minimum-difficulty.value":2048,"version-rolling.mask":"00fff000","version-rolling.min-bit-count":2}]}`,
 		`{"id":1,"result":{"minimum-difficulty":true,"version-rolling":true,"version-rolling.mask":"00ffe000"},"error":null}`)
 	f("configure-others", `{"id":1,"method":"mining.configure","params":[["info","subscribe-extranonce","x-\"new","info"],{"info.hw-id":"1"}]}`,
-		`{"id":1,"result":{"info":true,"subscribe-extranonce":false,"x-\"new":false},"error":null}`)
+		`{"id":1,"result":{"info":true,"subscribe-extranonce":true,"x-\"new":false},"error":null}`)
 	f("configure-no-options", `{"id":1,"method":"mining.configure","params":[["version-rolling"]]}`,
 		`{"id":1,"result":{"version-rolling":true,"version-rolling.mask":"1fffe000"},"error":null}`)
 	f("configure-no-params", `{"id":1,"method":"mining.configure","params":[]}`, `{"id":1,"result":{},"error":null}`)
