@@ -53,7 +53,7 @@ fuzz: ## every fuzz target for FUZZTIME=3s, at most FUZZBUDGET seconds in all
 bench: ## every benchmark (BENCH=regexp)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-deps: ## install redis-server and litecoind by apt-get where they are missing
+deps: ## install what tests use by apt-get where it is missing: redis-server, litecoind, PoCL, oclgrind, qemu
 	@tools/deps
 
 clean: ## delete bin; data directories stay
@@ -75,7 +75,7 @@ bin/staticcheck: tools/staticcheck/go.mod tools/staticcheck/go.sum
 
 # Tests that miss a program say so and are skipped; in CI they fail.
 need-redis:
-	@command -v redis-server >/dev/null || tools/deps || true
+	@command -v redis-server >/dev/null || tools/deps redis-server || true
 
 need-coin:
-	@[ '$(COIN)' != litecoin ] || command -v litecoind >/dev/null || tools/deps
+	@[ '$(COIN)' != litecoin ] || command -v litecoind >/dev/null || tools/deps litecoind

@@ -55,6 +55,7 @@ var fenced = []struct {
 	{"github.com/valyala/fasthttp", []string{"dashboard/..."}, "one HTTP server in the product"},
 	{"github.com/redis/go-redis", []string{"pool/redis"}, "every key and script in one place"},
 	{"github.com/NVIDIA/go-nvml", []string{"worker/..."}, "needs cgo; only a rig has the card"},
+	{"github.com/ebitengine/purego", []string{"kernels/gpu"}, "calls C without cgo; one place to watch"},
 	{"github.com/chromedp", nil, "tests only"},
 	{"pgregory.net/rapid", nil, "tests only"},
 	{"go.uber.org/goleak", nil, "tests only"},

@@ -1,5 +1,3 @@
-//go:build !purego
-
 package sha256d
 
 import (
@@ -48,28 +46,7 @@ func newJob(header *[kernels.HeaderSize]byte, target *[32]byte) *job {
 	return j
 }
 
-// forSHANI lays the job out for the SHA instructions: vectors of four words,
-// as the offsets in the generator name them, and the target's highest word.
-func (j *job) forSHANI() (out [37]uint32) {
-	s, m := j.state3, j.mid
-	for i, v := range [...][4]uint32{
-		{s[5], s[4], s[1], s[0]},
-		{s[7], s[6], s[3], s[2]},
-		{j.w16, j.w17, j.w[2] + sigma1(j.w16), sigma0(j.w[4]) + sigma1(j.w17)},
-		{j.w[4], 0, j.w[15], j.w16},
-		{0, 0, sigma0(j.w[15]), sigma0(j.w16) + j.w[15]},
-		{m[5], m[4], m[1], m[0]},
-		{m[7], m[6], m[3], m[2]},
-		{1 << 31, 0, 0, 0},
-		{0, 0, 0, 8 * 32},
-	} {
-		copy(out[4*i:], v[:])
-	}
-	out[36] = j.high
-	return out
-}
-
-// forLanes lays the job out for the searches with a word in a register: the
+// forLanes lays the job out for the searches with a word of a nonce in a register: the
 // two states, W+K of rounds 16 and 17, the constant parts of the words 18..31,
 // the target's highest word, and words 16 and 17.
 func (j *job) forLanes() (out [35]uint32) {
