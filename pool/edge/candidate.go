@@ -34,6 +34,8 @@ type candidates struct {
 	wg      sync.WaitGroup
 	stopped bool
 	known   map[pool.Hash]*pursuit
+	tips    map[pool.Hash]*siblings // by the block before them
+	order   []pool.Hash             // of tips, oldest first
 }
 
 type node struct {
@@ -69,7 +71,7 @@ type pursuit struct {
 }
 
 func openCandidates(o *Options) (*candidates, error) {
-	c := &candidates{opts: o, log: o.Log, known: make(map[pool.Hash]*pursuit)}
+	c := &candidates{opts: o, log: o.Log, known: make(map[pool.Hash]*pursuit), tips: make(map[pool.Hash]*siblings)}
 	c.life, c.kill = context.WithCancel(context.Background())
 	c.quit, c.leave = context.WithCancel(c.life)
 	for i, n := range o.Nodes {
@@ -97,8 +99,15 @@ func openCandidates(o *Options) (*candidates, error) {
 	return c, nil
 }
 
-// found begins the pursuit of a block. It returns at once.
+// found begins the pursuit of a block, see siblings. It returns at once, nil for a block that is pursued
+// already or need not be.
 func (c *candidates) found(block *pool.Candidate) *pursuit {
+	c.mu.Lock()
+	_, known := c.known[block.Hash]
+	c.mu.Unlock()
+	if known { // its share comes again since the disk did not take it
+		return nil
+	}
 	p := &pursuit{candidate: *block, block: block.Block, fate: make(chan fate, 1)}
 	p.candidate.Block, p.candidate.Share.Seq = nil, 0
 	p.record = record{Version: recordVersion, Candidate: p.candidate}
@@ -108,10 +117,9 @@ func (c *candidates) found(block *pool.Candidate) *pursuit {
 		c.log.Error().Err(block.Err).Str("block", block.Hash.String()).Msg("found block cannot be assembled: it is lost")
 		return p
 	}
-	c.mu.Lock()
-	c.known[block.Hash] = p
-	c.mu.Unlock()
-	c.begin(p)
+	if !c.admit(p) {
+		return nil
+	}
 	return p
 }
 
@@ -131,7 +139,7 @@ func (c *candidates) begin(p *pursuit) {
 	}
 }
 
-// resume goes on with what earlier runs left.
+// resume goes on with what earlier runs left: no more than what was pursued then.
 func (c *candidates) resume() {
 	c.mu.Lock()
 	var left []*pursuit
@@ -182,6 +190,7 @@ func (c *candidates) pursue(p *pursuit) {
 	c.submit(p)
 	recorded.Wait()
 	c.conclude(p)
+	c.leaveTip(p)
 }
 
 // begun writes a new record.
