@@ -7,11 +7,11 @@ type Password struct {
 	Start   Difficulty // d=: of its first job, 0 when not given
 	Minimum Difficulty // md=: least it wants, 0 when not given
 	Solo    bool       // m=solo: work whose coinbase pays its own address
-	Notes   Notes
+	Asked   Asked
 }
 
-// Notes are wishes for an account that other parts act on.
-type Notes struct {
+// Asked are wishes for an account that other parts act on, see [Note].
+type Asked struct {
 	PayoutLimit string // pl=: a decimal number of coins, "" when not given
 	Code        string // code=: proves that who sees it shown also runs a rig of the account
 }
@@ -42,11 +42,11 @@ func ParsePassword(text string) Password {
 			p.Solo = p.Solo || strings.EqualFold(value, "solo")
 		case "pl":
 			if isDecimal(value) {
-				first(&p.Notes.PayoutLimit, value)
+				first(&p.Asked.PayoutLimit, value)
 			}
 		case "code":
 			if isCode(value) {
-				first(&p.Notes.Code, value)
+				first(&p.Asked.Code, value)
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func TestParsePassword(t *testing.T) {
 	f("m=solo", Password{Solo: true})
 	f("m=pplns", Password{})
 	f("solo", Password{})
-	f("pl=0.05,code=AB-12", Password{Notes: Notes{PayoutLimit: "0.05", Code: "AB-12"}})
+	f("pl=0.05,code=AB-12", Password{Asked: Asked{PayoutLimit: "0.05", Code: "AB-12"}})
 	for _, bad := range []string{
 		"d=", "d=0", "d=-1", "d=NaN", "d=Inf", "d=1e400", "d=0x10", "md=1_0", "pl=-1", "pl=1.2.3", "pl=.", "pl=1e3",
 		"pl=" + strings.Repeat("1", 25), "code=", "code=a b", "code=<b>", "code=" + strings.Repeat("a", 65),
@@ -57,11 +57,11 @@ func FuzzParsePassword(f *testing.F) {
 		if p.Solo {
 			plain = append(plain, "m=solo")
 		}
-		if p.Notes.PayoutLimit != "" {
-			plain = append(plain, "pl="+p.Notes.PayoutLimit)
+		if p.Asked.PayoutLimit != "" {
+			plain = append(plain, "pl="+p.Asked.PayoutLimit)
 		}
-		if p.Notes.Code != "" {
-			plain = append(plain, "code="+p.Notes.Code)
+		if p.Asked.Code != "" {
+			plain = append(plain, "code="+p.Asked.Code)
 		}
 		if again := ParsePassword(strings.Join(plain, ",")); again != p {
 			t.Fatalf("%q: %+v, and %+v written plainly", text, p, again)

@@ -227,7 +227,7 @@ func (r *room) openEdge(dev bool) error {
 	}
 	r.edge, err = edge.New(edge.Options{
 		Pool: r.cfg.ID, Name: edgeName, Chain: r.chain, Engine: r.engine, Journal: r.journal, Nodes: []pool.Node{r.ring},
-		Stream: r.store, Candidates: r.store, Reports: r.store, NodeReports: r.ring.Report,
+		Stream: r.store, Candidates: r.store, Reports: r.store, Notes: r.store, NodeReports: r.ring.Report,
 		Dir: filepath.Join(r.dir, "candidates"), ReportEvery: every, Log: r.log,
 	})
 	return err

@@ -18,7 +18,7 @@ const (
 
 var errLongUser = errors.New("user name is longer than 256 bytes")
 
-// Authorize reads ADDRESS, ADDRESS.worker or ADDRESS_worker, and keeps what the password asks for the
+// Authorize reads ADDRESS, ADDRESS.worker or ADDRESS_worker, and notes what the password asks for the
 // account, see Notes; it refuses nobody. The error says what is wrong with the address in words for the
 // miner.
 func (e *Edge) Authorize(user, password string) (pool.Worker, error) {
@@ -31,8 +31,9 @@ func (e *Edge) Authorize(user, password string) (pool.Worker, error) {
 		return pool.Worker{}, err
 	}
 	account, now := pool.AccountOf(e.opts.Pool, script), time.Now()
-	e.notes.put(account, pool.ParsePassword(password).Notes, now)
-	return pool.Worker{User: user, Account: account, Script: script, Name: e.names.admit(account, name, now)}, nil
+	w := pool.Worker{User: user, Account: account, Script: script, Name: e.names.admit(account, name, now)}
+	e.notes.put(&w, pool.ParsePassword(password).Asked, now)
+	return w, nil
 }
 
 // names bounds how many worker names there can be.

@@ -53,6 +53,7 @@ type Options struct {
 	Stream      Stream
 	Candidates  Candidates
 	Reports     Reports
+	Notes       Notes                    // may be nil: then nobody acts on them
 	NodeReports func() []pool.NodeReport // for the report; may be nil
 	Dir         string                   // of candidate records
 	FS          journal.FS               // they are kept on; default journal.Disk
@@ -136,6 +137,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	}
 	stopLoops()
 	wg.Wait()
+	e.keepNotes(grace)
 	if err := e.forwarder.pass(grace, false); err != nil {
 		e.opts.Log.Warn().Err(err).Uint64("backlog", e.forwarder.backlog()).Msg("stopped before all shares were forwarded; they are sent at the next start")
 	}

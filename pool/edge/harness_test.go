@@ -287,6 +287,7 @@ type rigOptions struct {
 	noRun     bool
 	segment   int64
 	stopGrace time.Duration
+	notes     Notes
 }
 
 func newRig(t testing.TB, stream *memStream, o rigOptions) *rig {
@@ -301,7 +302,7 @@ func newRig(t testing.TB, stream *memStream, o rigOptions) *rig {
 	}
 	e, err := New(Options{
 		Pool: "toy", Name: "e1", Chain: toyChain{}, Engine: engine, Journal: j, Nodes: o.nodes, Stream: stream, Candidates: stream,
-		Reports: stream, Dir: o.dir + "/candidates", FS: o.recordFS, Log: o.log,
+		Reports: stream, Notes: o.notes, Dir: o.dir + "/candidates", FS: o.recordFS, Log: o.log,
 		ReportEvery: 20 * time.Millisecond, GatherFor: time.Millisecond, ProbeEvery: 5 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
 	})
 	if err != nil {

@@ -1,49 +1,96 @@
 package edge
 
 import (
-	"encoding/binary"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/adit-pool/adit/pool"
 )
 
+// keeper keeps notes as text, or does not.
+type keeper struct {
+	mu   sync.Mutex
+	fail error
+	kept []string
+}
+
+func (k *keeper) KeepNotes(_ context.Context, notes []pool.Note) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fail != nil {
+		return k.fail
+	}
+	for _, n := range notes {
+		k.kept = append(k.kept, fmt.Sprintf("%s %s=%s", n.Worker, n.Kind, n.Value))
+	}
+	slices.Sort(k.kept)
+	return nil
+}
+
+// What rigs ask for in their passwords is kept, each worker's last word, also when that fails at first.
 func TestNotes(t *testing.T) {
-	r := newRig(t, newMemStream(t), rigOptions{dir: t.TempDir(), noRun: true})
-	login := func(user, password string) pool.Worker {
+	k := &keeper{fail: errors.New("away")}
+	r := newRig(t, newMemStream(t), rigOptions{dir: t.TempDir(), noRun: true, notes: k})
+	login := func(user, password string) {
 		t.Helper()
-		w, err := r.edge.Authorize(user, password)
-		if err != nil {
+		if _, err := r.edge.Authorize(user, password); err != nil {
 			t.Fatal(err)
 		}
-		return w
 	}
-	a := login("addrA.rig", "d=5,pl=0.25")
+	login("addrA.rig", "d=5,pl=0.25")
 	login("addrA.rig2", "x")
 	login("addrA", "code=AB-12")
-	b := login("addrB", "x")
-	if got, at := r.edge.Notes(a.Account); got != (pool.Notes{PayoutLimit: "0.25", Code: "AB-12"}) || at.IsZero() {
-		t.Errorf("%+v at %v", got, at)
-	}
-	if got, at := r.edge.Notes(b.Account); got != (pool.Notes{}) || !at.IsZero() {
-		t.Errorf("%+v at %v", got, at)
+	login("addrA.rig", "pl=0.5;code=C")
+	r.edge.keepNotes(t.Context())
+	k.mu.Lock()
+	k.fail = nil
+	k.mu.Unlock()
+	r.edge.keepNotes(t.Context())
+	r.edge.keepNotes(t.Context())
+	if got, want := strings.Join(k.kept, "|"), " code=AB-12|rig code=C|rig payout-limit=0.5"; got != want {
+		t.Errorf("kept %s, want %s", got, want)
 	}
 }
 
-// However many accounts ask, memory has a bound, and old wishes make room.
+// A running edge keeps them by itself, the last ones at its end.
+func TestNotesAreKept(t *testing.T) {
+	k := &keeper{}
+	m := newMemStream(t)
+	r := newRig(t, m, rigOptions{dir: t.TempDir(), notes: k})
+	if _, err := r.edge.Authorize("addrA.rig", "pl=1"); err != nil {
+		t.Fatal(err)
+	}
+	m.await(t, "a note", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return len(k.kept) == 1
+	})
+	if _, err := r.edge.Authorize("addrA.rig", "pl=2"); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	if got := strings.Join(k.kept, "|"); got != "rig payout-limit=1|rig payout-limit=2" {
+		t.Errorf("kept %s", got)
+	}
+}
+
+// However many ask, memory has a bound, and who is noted may change his mind.
 func TestNotesAreBounded(t *testing.T) {
 	n, now := newNotes(), time.Unix(1000, 0)
-	asked := pool.Notes{Code: "1"}
-	for i := range uint32(maxNotes + 10) {
-		var a pool.AccountID
-		binary.BigEndian.PutUint32(a[:], i)
-		n.put(a, asked, now)
+	for i := range maxNotes + 10 {
+		n.put(&pool.Worker{Name: fmt.Sprint(i)}, pool.Asked{Code: "1"}, now)
 	}
-	if len(n.by) != maxNotes {
-		t.Errorf("%d notes", len(n.by))
+	n.put(&pool.Worker{Name: "0"}, pool.Asked{Code: "2"}, now)
+	if k := (noteKey{worker: "0", kind: pool.NoteCode}); len(n.waiting) != maxNotes || n.waiting[k].Value != "2" {
+		t.Errorf("%d notes, %+v", len(n.waiting), n.waiting[k])
 	}
-	n.put(pool.AccountID{0xff}, asked, now.Add(notesKept+time.Second))
-	if len(n.by) != 1 {
-		t.Errorf("%d notes after an hour", len(n.by))
+	if list := n.take(); len(list) != maxNotes || len(n.waiting) != 0 {
+		t.Errorf("%d taken, %d left", len(list), len(n.waiting))
 	}
 }

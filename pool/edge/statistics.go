@@ -217,6 +217,7 @@ func (e *Edge) report(ctx context.Context) {
 				e.opts.Log.Debug().Err(err).Msg("a report of statistics is lost")
 			}
 			cancel()
+			e.keepNotes(ctx)
 		}
 	}
 }

@@ -80,6 +80,9 @@ func (k keys) nextWindow(name string) string { return string(k) + "window:" + na
 // hour is a hash of the pool's statistics in one hour since the Unix epoch.
 func (k keys) hour(h int64) string { return string(k) + "stats:hour:" + strconv.FormatInt(h, 10) }
 
+// notes is a hash: kind and hash of a worker's name → what the worker asked for its account.
+func (k keys) notes(id pool.AccountID) string { return string(k) + "notes:" + id.String() }
+
 // edges is a hash: edge → its last report without the workers.
 func (k keys) edges() string { return string(k) + "stats:edges" }
 

@@ -207,3 +207,41 @@ func TestStatisticsBounded(t *testing.T) {
 		}
 	}
 }
+
+// What rigs asked is kept by worker and kind, the last word of each, the newest first; a code counts for an hour,
+// and an account has so many.
+func TestNotes(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *server) {
+		ctx := t.Context()
+		p := s.pool(t)
+		s.clock(0)
+		note := func(account int, worker string, kind pool.NoteKind, value string, d time.Duration) pool.Note {
+			return pool.Note{Account: miner(account), Worker: worker, Kind: kind, Value: value, Time: at(d)}
+		}
+		limit, code := note(0, "rig\"1", pool.NotePayoutLimit, "0.5", -time.Minute), note(0, "", pool.NoteCode, "AB", -time.Second)
+		must(t, p.KeepNotes(ctx, nil))
+		must(t, p.KeepNotes(ctx, []pool.Note{note(0, "rig\"1", pool.NotePayoutLimit, "0.25", -time.Hour), code, note(1, "x", pool.NoteCode, "C", 0)}))
+		must(t, p.KeepNotes(ctx, []pool.Note{limit}))
+		got, err := p.Notes(ctx, miner(0))
+		must(t, err)
+		if want := []pool.Note{code, limit}; !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		s.clock(2 * time.Hour)
+		got, err = p.Notes(ctx, miner(0))
+		must(t, err)
+		if want := []pool.Note{limit}; !reflect.DeepEqual(got, want) {
+			t.Errorf("two hours later %+v, want %+v", got, want)
+		}
+		var many []pool.Note
+		for i := range 2 * maxNoted {
+			many = append(many, note(2, fmt.Sprint(i), pool.NotePayoutLimit, "1", time.Duration(i)*time.Millisecond))
+		}
+		must(t, p.KeepNotes(ctx, many))
+		got, err = p.Notes(ctx, miner(2))
+		must(t, err)
+		if len(got) != maxNoted || got[0] != many[2*maxNoted-1] || got[maxNoted-1] != many[maxNoted] {
+			t.Errorf("%d notes, from %+v to %+v", len(got), got[0], got[len(got)-1])
+		}
+	})
+}
