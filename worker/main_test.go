@@ -263,12 +263,16 @@ type running struct {
 	limit  *Limit
 	events *events
 	stop   func() // ends it and waits
+	wait   func() // until it ends by itself
+	err    error  // of run, when it has ended
 }
 
 // quick timing, so that no test waits long for a reconnect.
 var quick = timing{
 	dial: patience, write: patience, silence: patience, login: patience, answer: patience,
 	tick: 10 * time.Millisecond, backoffLeast: 10 * time.Millisecond, backoffMost: 100 * time.Millisecond,
+	work: patience, leave: patience, probe: 20 * time.Millisecond, probeMost: 40 * time.Millisecond,
+	measure: 5 * time.Millisecond, retry: 100 * time.Microsecond, stuck: patience, abandon: patience,
 }
 
 // start runs a rig against the pool; change may alter it first.
@@ -291,10 +295,12 @@ func start(t *testing.T, p *scriptedPool, change func(*Options, *timing)) *runni
 	r.timing = timing
 	ctx, cancel := context.WithCancel(t.Context())
 	var wait sync.WaitGroup
-	wait.Go(func() { r.run(ctx) })
-	stop := func() { cancel(); wait.Wait() }
-	t.Cleanup(stop)
-	return &running{r, limit, seen, stop}
+	run := &running{rig: r, limit: limit, events: seen}
+	wait.Go(func() { run.err = r.run(ctx) })
+	run.stop = func() { cancel(); wait.Wait() }
+	run.wait = wait.Wait
+	t.Cleanup(run.stop)
+	return run
 }
 
 type testWriter struct{ t *testing.T }

@@ -1,5 +1,7 @@
-// Package worker is a rig: it connects to any Stratum V1 pool, searches the jobs
-// it gets with a kernel on several threads, and submits the shares.
+// Package worker is a rig: it connects to any Stratum V1 pool, or to the next in a
+// list of them, searches the jobs it gets with the threads of its devices, and
+// submits the shares that its processor agrees with. A device that is too warm is
+// slowed down, one that fails again and again is left out; the rest mines on.
 //
 // The message flow is
 //
@@ -7,6 +9,7 @@
 //	rig  mining.subscribe [agent]                      -> [subscriptions, extranonce1, extranonce2_size]
 //	rig  mining.authorize [user, password]             -> true
 //	rig  mining.extranonce.subscribe []
+//	rig  mining.suggest_difficulty [d]                    (when asked to)
 //	pool mining.set_difficulty [d], mining.notify [job id, prevhash, coinb1, coinb2,
 //	     merkle branch, version, nbits, ntime, clean jobs]
 //	rig  mining.submit [user, job id, extranonce2, ntime, nonce, version bits]
@@ -15,15 +18,17 @@
 // a pool, so that no mistake in byte order can be made on both sides at once.
 //
 // Goroutines: Run's own makes the connections and owns the session; each
-// connection has one that reads; each thread of the search has one.
+// connection has one that reads, and one that looks whether a better pool is back;
+// each thread of a device has one, and each device a watcher.
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -38,16 +43,22 @@ type Options struct {
 	Pool     string // stratum+tcp://host:port, or stratum+ssl:// for TLS
 	User     string // account.worker or address.worker
 	Password string // empty: "x"
+	Backups  []Pool // tried in turn while Pool is away
 	Agent    string // empty: "adit-worker"
 	Kernel   kernels.Kernel
-	Threads  int         // 0: one for each CPU
-	Limit    *Limit      // of all threads together; nil: none
-	Stats    *Stats      // counts what the rig does; nil: nobody looks
-	TLS      *tls.Config // for stratum+ssl; nil: the system's certificates
-	Log      zerolog.Logger
 
-	// Observer, when not nil, is told what happens, one event at a time. It is
-	// called between two messages of the pool, so it must be quick.
+	Devices []Device    // nil: the CPU, on Threads
+	Threads int         // 0: one for each CPU
+	Limit   *Limit      // of all devices together; nil: none
+	Stats   *Stats      // counts what the rig does; nil: nobody looks
+	TLS     *tls.Config // for stratum+ssl; nil: the system's certificates
+
+	Suggest   float64 // the difficulty to suggest to the pool; 0: none
+	NoRolling bool    // leave the version's bits alone
+	Log       zerolog.Logger
+
+	// Observer, when not nil, is told what happens, one event at a time. Pool and
+	// devices wait for it, so it must be quick.
 	Observer func(Event)
 }
 
@@ -61,6 +72,14 @@ type timing struct {
 	tick         time.Duration // how often answers are looked for
 	backoffLeast time.Duration // before the first attempt to reconnect
 	backoffMost  time.Duration
+	work         time.Duration // first job
+	leave        time.Duration // answers before a better pool is taken
+	probe        time.Duration // between looks for a better pool
+	probeMost    time.Duration // when returns do not last
+	measure      time.Duration // between readings of a sensor
+	retry        time.Duration // of a device that failed, doubled with each strike
+	stuck        time.Duration // a device's scan
+	abandon      time.Duration // at the end, a device that does not come back
 }
 
 var usualTiming = timing{
@@ -72,32 +91,42 @@ var usualTiming = timing{
 	tick:         time.Second,
 	backoffLeast: time.Second,
 	backoffMost:  60 * time.Second,
+	work:         2 * time.Minute,
+	leave:        5 * time.Second,
+	probe:        time.Minute,
+	probeMost:    16 * time.Minute,
+	measure:      2 * time.Second,
+	retry:        100 * time.Millisecond,
+	stuck:        time.Minute,
+	abandon:      5 * time.Second,
 }
 
-// rig is the state of Run. All members are static after construction.
+// rig is the state of Run. All members but observing are static once it runs.
 type rig struct {
-	pool     endpoint
-	user     string
-	password string
+	pools    []choice
 	agent    string
 	kernel   kernels.Kernel
-	threads  int
+	devices  []*device
 	search   *search
 	stats    *Stats
+	suggest  float64
+	rolls    bool
 	log      zerolog.Logger
 	observer func(Event)
 	timing   timing
+	stop     context.CancelCauseFunc
+
+	observing sync.Mutex // held while observer is called
 }
 
 // Run mines until ctx ends and then returns nil; it reconnects for as long as
-// that takes. An error means that the options cannot be used.
+// that takes. An error means that the options cannot be used, or is ErrNoDevice.
 func Run(ctx context.Context, options Options) error {
 	r, err := newRig(options)
 	if err != nil {
 		return err
 	}
-	r.run(ctx)
-	return nil
+	return r.run(ctx)
 }
 
 func newRig(o Options) (*rig, error) {
@@ -108,24 +137,23 @@ func newRig(o Options) (*rig, error) {
 		return nil, errors.New("worker: no user given: pools want ADDRESS or ADDRESS.worker")
 	case o.Threads < 0:
 		return nil, fmt.Errorf("worker: %d threads, want 1 or more, or 0 for one a CPU", o.Threads)
-	}
-	pool, err := parsePool(o.Pool, o.TLS)
-	if err != nil {
-		return nil, fmt.Errorf("worker: %w", err)
+	case o.Suggest < 0 || math.IsNaN(o.Suggest) || math.IsInf(o.Suggest, 0):
+		return nil, fmt.Errorf("worker: difficulty %v to suggest, want a number above zero", o.Suggest)
 	}
 	r := &rig{
-		pool: pool, user: o.User, password: o.Password, agent: o.Agent,
-		kernel: o.Kernel, threads: o.Threads, stats: o.Stats,
+		agent: cmp.Or(o.Agent, "adit-worker"), kernel: o.Kernel, stats: o.Stats, suggest: o.Suggest, rolls: !o.NoRolling,
 		log: o.Log, observer: o.Observer, timing: usualTiming,
 	}
-	if r.password == "" {
-		r.password = "x"
-	}
-	if r.agent == "" {
-		r.agent = "adit-worker"
-	}
-	if r.threads == 0 {
-		r.threads = runtime.GOMAXPROCS(0)
+	first := Pool{o.Pool, o.User, cmp.Or(o.Password, "x")}
+	for i, p := range append([]Pool{first}, o.Backups...) {
+		if p.User == "" {
+			p.User, p.Password = first.User, cmp.Or(p.Password, first.Password)
+		}
+		at, err := parsePool(p.URL, o.TLS)
+		if err != nil {
+			return nil, fmt.Errorf("worker: %w", err)
+		}
+		r.pools = append(r.pools, choice{at, p.User, cmp.Or(p.Password, "x"), i})
 	}
 	if r.stats == nil {
 		r.stats = &Stats{}
@@ -135,57 +163,65 @@ func newRig(o Options) (*rig, error) {
 		limit = &Limit{}
 	}
 	r.search = newSearch(r.kernel, limit, r.stats)
+	r.search.failed = r.failed
+	devices := o.Devices
+	if devices == nil {
+		devices = []Device{CPU(o.Kernel, cmp.Or(o.Threads, runtime.GOMAXPROCS(0)))}
+	}
+	names := map[string]bool{}
+	for _, device := range devices {
+		d := newDevice(device, time.Now())
+		if err := d.check(); err != nil {
+			return nil, fmt.Errorf("worker: %w", err)
+		}
+		if names[d.Name] {
+			return nil, fmt.Errorf("worker: two devices are named %s", d.Name)
+		}
+		names[d.Name] = true
+		r.devices = append(r.devices, d)
+	}
+	if len(r.devices) == 0 {
+		return nil, errors.New("worker: no device to search with")
+	}
 	return r, nil
 }
 
-// run connects again and again until ctx ends, and waits for the threads.
-func (r *rig) run(ctx context.Context) {
-	r.stats.start()
-	var threads sync.WaitGroup
-	defer threads.Wait()
-	for range r.threads {
-		threads.Go(func() { r.search.run(ctx) })
+// run mines until ctx ends or no device is left. A device that does not come
+// back from its last scan is not waited for longer than timing.abandon.
+func (r *rig) run(ctx context.Context) error {
+	ctx, r.stop = context.WithCancelCause(ctx)
+	defer r.stop(nil)
+	r.stats.start(r.kernel.Name(), r.devices)
+	var ended []<-chan struct{}
+	for _, d := range r.devices {
+		ended = append(ended, r.startDevice(ctx, d))
 	}
-	at := r.pool
-	for attempt := 0; ctx.Err() == nil; attempt++ {
-		settled, err := r.connect(ctx, at)
-		if ctx.Err() != nil {
-			return
+	r.mine(ctx)
+	late := time.After(r.timing.abandon)
+	for i, e := range ended {
+		select {
+		case <-e:
+		case <-late:
+			r.log.Error().Str("device", r.devices[i].Name).Msg("device does not stop, left behind")
+			return r.ending(ctx)
 		}
-		if settled {
-			attempt = 0
-		}
-		delay := r.timing.backoff(attempt, rand.Float64())
-		at = r.pool
-		var asked *redirect
-		if errors.As(err, &asked) {
-			at, delay = asked.to, max(asked.wait, delay)
-		}
-		r.log.Warn().Err(err).Dur("retry_in", delay).Str("pool", at.address()).Msg("disconnected")
-		r.observe(Event{Kind: Disconnected, Text: err.Error()})
-		wait(ctx, delay, nil)
 	}
+	return r.ending(ctx)
 }
 
-// connect serves one connection. settled tells whether it was of use.
-func (r *rig) connect(ctx context.Context, at endpoint) (settled bool, err error) {
-	c, err := dial(ctx, at, r.timing)
-	if err != nil {
-		return false, err
+// ending is why the rig stopped by itself; nil when it was told to.
+func (r *rig) ending(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, ErrNoDevice) {
+		return cause
 	}
-	defer c.close()
-	// A write that waits for the pool must not outlast ctx.
-	defer context.AfterFunc(ctx, func() { _ = c.conn.Close() })()
-	r.stats.connected()
-	r.observe(Event{Kind: Connected, Text: at.address()})
-	s := newSession(r, c, at)
-	err = s.run(ctx)
-	return s.settled(), err
+	return nil
 }
 
 // observe passes e on, with the time.
 func (r *rig) observe(e Event) {
 	if r.observer != nil {
+		r.observing.Lock()
+		defer r.observing.Unlock()
 		e.Time = time.Now()
 		r.observer(e)
 	}

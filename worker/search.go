@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"math"
 	"math/bits"
 	"sync"
@@ -14,17 +16,18 @@ import (
 
 const (
 	nonces    = 1 << 32 // in one header
-	maxBatch  = 1 << 28 // hashes between two looks at the clock
+	maxBatch  = nonces  // hashes between two looks at the clock
 	maxFinds  = 16      // nonces found in a batch before they are handed over
 	batchTime = 40 * time.Millisecond
 )
 
-// search runs the kernel on the current work, in threads that share one cursor:
-// each batch of nonces is handed out once.
+// search gives the current work to the threads of all devices, which share one
+// cursor: each batch of nonces is handed out once.
 type search struct {
-	kernel kernels.Kernel
+	kernel kernels.Kernel // the judge of what a device finds
 	limit  *Limit
 	stats  *Stats
+	failed func(d *device, err error) time.Duration // counts an error, says how long to pause
 
 	current atomic.Pointer[work] // never nil
 	found   chan find            // unbuffered, never closed: a full pool slows the threads
@@ -74,13 +77,18 @@ type batch struct {
 
 // find is a batch's header with a nonce that meets the target.
 type find struct {
-	work  *work
-	batch batch
-	nonce uint32
+	work   *work
+	batch  batch
+	nonce  uint32
+	device *device
 }
 
 func newSearch(kernel kernels.Kernel, limit *Limit, stats *Stats) *search {
 	s := &search{kernel: kernel, limit: limit, stats: stats, found: make(chan find)}
+	s.failed = func(d *device, err error) time.Duration {
+		d.strike(err, time.Now())
+		return 0
+	}
 	s.current.Store(&work{done: make(chan struct{})})
 	return s
 }
@@ -94,14 +102,15 @@ func (s *search) set(w *work) {
 // idle takes all work away.
 func (s *search) idle() { s.set(&work{}) }
 
-// run is one thread. It returns when ctx ends.
-func (s *search) run(ctx context.Context) {
+// run is one thread of d. It returns when ctx ends or d is disabled.
+func (s *search) run(ctx context.Context, d *device, thread int) {
 	most := uint64(1)
-	for ctx.Err() == nil {
+	for d.ready(ctx) {
 		w := s.current.Load()
 		if w.job == nil {
 			select {
 			case <-w.done:
+			case <-d.ended:
 			case <-ctx.Done():
 			}
 			continue
@@ -118,41 +127,71 @@ func (s *search) run(ctx context.Context) {
 			continue
 		}
 		begin := time.Now()
-		s.scan(ctx, w, b)
-		switch took := time.Since(begin); {
+		err := s.scan(ctx, d, thread, w, b)
+		took := time.Since(begin)
+		if err != nil && ctx.Err() == nil {
+			wait(ctx, s.failed(d, err), d.ended)
+			continue
+		}
+		switch {
 		case took > 2*batchTime:
 			most = max(most/2, 1)
 		case took < batchTime/2 && b.count == most:
 			most = min(most*2, maxBatch)
 		}
+		d.rest(ctx, took)
 	}
 }
 
-// scan searches b and hands over what it finds, unless w's era ends first.
-func (s *search) scan(ctx context.Context, w *work, b batch) {
+// scan searches b and hands over what it finds, unless w's era ends first. What
+// the CPU does not agree with is not handed over but an error of the device.
+func (s *search) scan(ctx context.Context, d *device, thread int, w *work, b batch) error {
 	finds := make([]uint32, 0, maxFinds)
 	for b.count > 0 {
 		finds = finds[:0]
-		hashes := s.kernel.Scan(&b.header, b.nonce, b.count, &w.target, func(nonce uint32) bool {
+		d.begin(thread, time.Now())
+		hashes, err := d.Search.Scan(ctx, &b.header, b.nonce, b.count, &w.target, func(nonce uint32) bool {
 			finds = append(finds, nonce)
 			return len(finds) < maxFinds
 		})
+		d.done(thread)
+		if err == nil && (hashes == 0 || hashes > b.count) {
+			err = fmt.Errorf("searched %d nonces of %d", hashes, b.count)
+		}
+		if err != nil {
+			hashes = 0
+		}
 		s.stats.addHashes(hashes)
 		for _, nonce := range finds {
+			if !s.right(w, &b, nonce) {
+				err = errors.Join(err, fmt.Errorf("wrong result: nonce %08x does not meet the target", nonce))
+				continue
+			}
+			d.found()
 			select {
-			case s.found <- find{w, b, nonce}:
+			case s.found <- find{w, b, nonce, d}:
 			case <-w.era.over:
-				return
+				return err
 			case <-ctx.Done():
-				return
+				return err
 			}
 		}
-		if s.current.Load() != w {
-			return
+		err = errors.Join(err, d.searched(hashes, &w.target, time.Now()))
+		if err != nil || s.current.Load() != w {
+			return err
 		}
 		b.nonce += uint32(hashes)
 		b.count -= hashes
 	}
+	return nil
+}
+
+// right asks the CPU whether nonce is a share of b.
+func (s *search) right(w *work, b *batch, nonce uint32) bool {
+	header := b.header
+	binary.LittleEndian.PutUint32(header[76:], nonce)
+	hash := s.kernel.Hash(&header)
+	return uint64(nonce-b.nonce) < b.count && kernels.Meets(&hash, &w.target)
 }
 
 // next hands out up to n nonces that were never handed out before. counter gives

@@ -142,6 +142,9 @@ func TestSpread(t *testing.T) {
 	f(7, 0, 0)
 }
 
+// sampleDevice is a processor.
+func sampleDevice() *device { return newDevice(CPU(sha256d.Kernel{}, 1), time.Now()) }
+
 // easy makes every hash a share.
 func easy(w *work) *work {
 	for i := range w.target {
@@ -156,10 +159,11 @@ func TestSlowSearchHashesTheNewestJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := newSearch(sha256d.Kernel{}, NewLimit(1), &Stats{})
-		s.stats.start()
+		s.stats.start("sha256d", nil)
 		var wait sync.WaitGroup
-		for range 3 {
-			wait.Go(func() { s.run(ctx) })
+		d := sampleDevice()
+		for i := range 3 {
+			wait.Go(func() { s.run(ctx, d, i) })
 		}
 		finds := 0
 		wait.Go(func() {
@@ -205,7 +209,11 @@ func TestScanOfABatch(t *testing.T) {
 		s.set(w)
 		b, _ := w.next(count, &s.extranonce2)
 		var wait sync.WaitGroup
-		wait.Go(func() { s.scan(t.Context(), w, b) })
+		wait.Go(func() {
+			if err := s.scan(t.Context(), sampleDevice(), 0, w, b); err != nil {
+				t.Error(err)
+			}
+		})
 		ended := make(chan struct{})
 		go func() { wait.Wait(); close(ended) }()
 		seen := map[uint32]bool{}
@@ -232,7 +240,9 @@ func TestScanOfABatch(t *testing.T) {
 	s.set(w)
 	b, _ := w.next(1, &s.extranonce2)
 	close(w.era.over)
-	s.scan(t.Context(), w, b)
+	if err := s.scan(t.Context(), sampleDevice(), 0, w, b); err != nil {
+		t.Error(err)
+	}
 }
 
 // BenchmarkSearch is one thread without a limit: what is lost against the
@@ -240,10 +250,10 @@ func TestScanOfABatch(t *testing.T) {
 func BenchmarkSearch(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	s := newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})
-	s.stats.start()
+	s.stats.start("sha256d", nil)
 	s.set(sampleWork(4, 0x1fffe000))
 	var wait sync.WaitGroup
-	wait.Go(func() { s.run(ctx) })
+	wait.Go(func() { s.run(ctx, sampleDevice(), 0) })
 	for s.stats.Counts().Hashes < uint64(b.N) {
 		time.Sleep(time.Millisecond)
 	}

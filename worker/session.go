@@ -30,15 +30,18 @@ func (r *redirect) Error() string { return "the pool asked to reconnect to " + r
 type asked struct {
 	method string
 	sent   time.Time
-	share  Share // mining.submit
+	share  Share   // mining.submit
+	device *device // that found it
 }
 
 // session is one connection from subscribe to its end. One goroutine owns it.
 type session struct {
 	rig    *rig
 	client *client
-	at     endpoint
+	pool   choice
+	at     endpoint // differs from the pool's after client.reconnect
 	begun  time.Time
+	better <-chan int // the index of a better pool that is back
 
 	lastID  uint64
 	pending map[uint64]asked
@@ -48,6 +51,7 @@ type session struct {
 	subscribed bool
 	loggedIn   bool
 	earned     bool // a share was accepted
+	leaving    *returned
 	extranonce extranonce
 	coming     *extranonce // takes effect with the next notify
 	target     [32]byte    // for the next notify
@@ -59,9 +63,9 @@ type session struct {
 	era  *era
 }
 
-func newSession(r *rig, c *client, at endpoint) *session {
+func newSession(r *rig, c *client, pool choice, at endpoint) *session {
 	return &session{
-		rig: r, client: c, at: at, begun: time.Now(),
+		rig: r, client: c, pool: pool, at: at, begun: time.Now(),
 		pending:    map[uint64]asked{},
 		target:     r.kernel.Diff1(),
 		difficulty: "1",
@@ -72,11 +76,13 @@ func newSession(r *rig, c *client, at endpoint) *session {
 // run serves the connection until it ends and says why; nil when ctx ended.
 func (s *session) run(ctx context.Context) error {
 	defer s.end()
-	if err := s.ask("mining.configure", []string{"version-rolling"}, map[string]any{
-		"version-rolling.mask":          fmt.Sprintf("%08x", uint32(versionMask)),
-		"version-rolling.min-bit-count": 0,
-	}); err != nil {
-		return err
+	if s.rig.rolls {
+		if err := s.ask("mining.configure", []string{"version-rolling"}, map[string]any{
+			"version-rolling.mask":          fmt.Sprintf("%08x", uint32(versionMask)),
+			"version-rolling.min-bit-count": 0,
+		}); err != nil {
+			return err
+		}
 	}
 	if err := s.ask("mining.subscribe", s.rig.agent); err != nil {
 		return err
@@ -85,7 +91,7 @@ func (s *session) run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		found := s.rig.search.found
-		if s.submits >= maxUnanswered {
+		if s.submits >= maxUnanswered || s.leaving != nil {
 			found = nil
 		}
 		var err error
@@ -101,11 +107,23 @@ func (s *session) run(ctx context.Context) error {
 			err = s.submit(f)
 		case now := <-ticker.C:
 			err = s.overdue(now)
+		case i := <-s.better:
+			s.leave(i)
 		}
 		if err != nil {
 			return err
 		}
+		if s.leaving != nil && s.submits == 0 {
+			return s.leaving
+		}
 	}
+}
+
+// leave ends the session for a better pool, once what was sent is answered.
+func (s *session) leave(better int) {
+	s.leaving = &returned{to: better, at: time.Now()}
+	s.work = nil
+	s.rig.search.idle()
 }
 
 // end takes the work from the threads and counts what was never answered.
@@ -115,7 +133,7 @@ func (s *session) end() {
 	for _, a := range s.pending {
 		if a.method == "mining.submit" {
 			s.rig.stats.lost()
-			s.rig.observe(Event{Kind: Lost, Share: a.share})
+			s.rig.observe(Event{Kind: Lost, Share: a.share, Device: a.device.Name})
 		}
 	}
 }
@@ -140,6 +158,12 @@ func (s *session) send(a asked, params ...any) error {
 
 // overdue gives up a pool that does not answer, or never sends a job.
 func (s *session) overdue(now time.Time) error {
+	if s.leaving != nil && now.Sub(s.leaving.at) > s.rig.timing.leave {
+		return s.leaving
+	}
+	if s.work == nil && s.leaving == nil && s.loggedIn && now.Sub(s.begun) > s.rig.timing.work {
+		return fmt.Errorf("the pool gave no job in %v", s.rig.timing.work)
+	}
 	for _, a := range s.pending {
 		limit := s.rig.timing.answer
 		if a.method == "mining.subscribe" || a.method == "mining.authorize" {
@@ -251,6 +275,9 @@ func (s *session) notify(params []json.RawMessage) error {
 	if err != nil {
 		return &misunderstood{err}
 	}
+	if s.leaving != nil {
+		return nil
+	}
 	if s.coming != nil {
 		s.extranonce, s.coming = *s.coming, nil
 		s.nextEra()
@@ -259,6 +286,9 @@ func (s *session) notify(params []json.RawMessage) error {
 	}
 	s.work = &work{job: j, target: s.target, difficulty: s.difficulty, received: time.Now()}
 	s.rig.log.Debug().Str("job", cleanText(j.id)).Bool("clean", j.clean).Str("difficulty", s.difficulty).Msg("new job")
+	s.rig.stats.pool(func(p *PoolStatus) {
+		p.Difficulty, p.Job, p.JobTime = s.difficulty, cleanText(j.id), s.work.received
+	})
 	s.rig.observe(Event{Kind: NewJob, Job: j.id, Clean: j.clean, Difficulty: s.difficulty})
 	s.publish()
 	return nil
@@ -302,7 +332,7 @@ func (s *session) answered(m message) error {
 	switch a.method {
 	case "mining.submit":
 		s.submits--
-		s.judged(a.share, m)
+		s.judged(a, m)
 	case "mining.configure":
 		s.configured(m)
 	case "mining.subscribe":
@@ -343,7 +373,7 @@ func (s *session) subscribedWith(m message) error {
 		return fmt.Errorf("the answer to mining.subscribe: %w", err)
 	}
 	s.extranonce, s.subscribed = x, true
-	if err := s.ask("mining.authorize", s.rig.user, s.rig.password); err != nil {
+	if err := s.ask("mining.authorize", s.pool.user, s.pool.password); err != nil {
 		return err
 	}
 	return s.ask("mining.extranonce.subscribe")
@@ -355,25 +385,30 @@ func (s *session) authorized(m message) error {
 		if refused == nil {
 			refused = &refusal{24, "no reason given"}
 		}
-		return fmt.Errorf("the pool refused user %q: %w", s.rig.user, refused)
+		return fmt.Errorf("the pool refused user %q: %w", s.pool.user, refused)
 	}
 	s.loggedIn = true
-	s.rig.log.Info().Str("pool", s.at.address()).Str("user", s.rig.user).Msg("logged in")
+	s.rig.log.Info().Str("pool", s.at.address()).Str("user", s.pool.user).Msg("logged in")
+	s.rig.stats.pool(func(p *PoolStatus) { p.LoggedIn = true })
 	s.rig.observe(Event{Kind: LoggedIn})
 	s.publish()
+	if s.rig.suggest > 0 {
+		// Plain decimals: not every pool reads an exponent.
+		return s.ask("mining.suggest_difficulty", json.RawMessage(strconv.FormatFloat(s.rig.suggest, 'f', -1, 64)))
+	}
 	return nil
 }
 
 // reconnect obeys client.reconnect [host, port, wait] for the configured host;
 // [] means the same endpoint.
 func (s *session) reconnect(params []json.RawMessage) error {
-	r := &redirect{to: s.rig.pool}
+	r := &redirect{to: s.pool.endpoint}
 	if len(params) > 0 {
 		host, err := text(params[0])
 		if err != nil {
 			return &misunderstood{fmt.Errorf("reconnect: host: %w", err)}
 		}
-		if host != "" && !strings.EqualFold(host, s.rig.pool.host) {
+		if host != "" && !strings.EqualFold(host, s.pool.host) {
 			s.rig.log.Warn().Str("host", cleanText(host)).Msg("pool asked to reconnect to another host: ignored")
 			return nil
 		}

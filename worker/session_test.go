@@ -276,13 +276,14 @@ func TestCleanJobSwitch(t *testing.T) {
 
 // What was found just before a job that is not clean is still sent.
 func TestUncleanJobKeepsShares(t *testing.T) {
-	s := newSession(&rig{kernel: sha256d.Kernel{}, stats: &Stats{}, search: newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})}, deaf(t), endpoint{})
+	s := newSession(&rig{kernel: sha256d.Kernel{}, stats: &Stats{}, search: newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})}, deaf(t), choice{}, endpoint{})
 	s.subscribed, s.loggedIn = true, true
 	s.extranonce = extranonce{[]byte{1}, 4}
+	d := sampleDevice()
 	find := func() find {
 		w := s.rig.search.current.Load()
 		b, _ := w.next(1, &s.rig.search.extranonce2)
-		return find{w, b, b.nonce}
+		return find{w, b, b.nonce, d}
 	}
 	f := func(name string, change string, sent bool) {
 		t.Helper()
@@ -388,8 +389,9 @@ func FuzzSession(f *testing.F) {
 		if len(conversation) > 1<<16 {
 			return
 		}
-		r := &rig{kernel: k, stats: &Stats{}, search: newSearch(k, &Limit{}, &Stats{}), pool: endpoint{host: "127.0.0.1", port: "1"}, timing: quick}
-		s := newSession(r, c, r.pool)
+		r := &rig{kernel: k, stats: &Stats{}, search: newSearch(k, &Limit{}, &Stats{}), timing: quick, rolls: true}
+		at := endpoint{host: "127.0.0.1", port: "1"}
+		s := newSession(r, c, choice{endpoint: at}, at)
 		if err := errors.Join(s.ask("mining.configure"), s.ask("mining.subscribe")); err != nil {
 			t.Fatal(err)
 		}
@@ -403,7 +405,7 @@ func FuzzSession(f *testing.F) {
 			}
 			if w := r.search.current.Load(); w.job != nil && len(s.pending) < maxUnanswered {
 				b, _ := w.next(1, &r.search.extranonce2)
-				if err := s.submit(find{w, b, b.nonce}); err != nil {
+				if err := s.submit(find{w, b, b.nonce, sampleDevice()}); err != nil {
 					t.Fatal(err)
 				}
 			}

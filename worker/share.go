@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"time"
 )
 
 // Share is a share as it is sent.
@@ -35,23 +36,27 @@ func (s *session) submit(f find) error {
 		Header:      f.batch.header,
 	}
 	binary.LittleEndian.PutUint32(share.Header[76:], f.nonce)
-	params := []any{s.rig.user, share.Job, share.Extranonce2, hex32(share.NTime), hex32(share.Nonce)}
+	params := []any{s.pool.user, share.Job, share.Extranonce2, hex32(share.NTime), hex32(share.Nonce)}
 	if s.rolling {
 		params = append(params, hex32(share.VersionBits))
 	}
 	s.submits++
 	s.rig.stats.submitted()
-	s.rig.observe(Event{Kind: Submitted, Share: share})
-	return s.send(asked{method: "mining.submit", share: share}, params...)
+	s.rig.observe(Event{Kind: Submitted, Share: share, Device: f.device.Name})
+	return s.send(asked{method: "mining.submit", share: share, device: f.device}, params...)
 }
 
 // judged counts the pool's verdict on a share.
-func (s *session) judged(share Share, m message) {
+func (s *session) judged(a asked, m message) {
+	share := a.share
+	latency := time.Since(a.sent)
+	s.rig.stats.pool(func(p *PoolStatus) { p.Latency = latency })
 	if m.refusal == nil && string(m.result) == "true" {
 		s.earned = true
 		s.rig.stats.accepted()
+		a.device.answered(func(v *verdicts) { v.accepted++ })
 		s.rig.log.Debug().Str("job", cleanText(share.Job)).Str("difficulty", share.Difficulty).Msg("share accepted")
-		s.rig.observe(Event{Kind: Accepted, Share: share})
+		s.rig.observe(Event{Kind: Accepted, Share: share, Device: a.device.Name})
 		return
 	}
 	refused := refusal{reason: "no reason given"}
@@ -59,8 +64,14 @@ func (s *session) judged(share Share, m message) {
 		refused = *m.refusal
 	}
 	s.rig.stats.refused(refused)
+	a.device.answered(func(v *verdicts) {
+		v.rejected++
+		if refused.stale() {
+			v.stale++
+		}
+	})
 	s.rig.log.Info().Str("job", cleanText(share.Job)).Int("code", refused.code).Str("reason", refused.reason).Msg("share rejected")
-	s.rig.observe(Event{Kind: Rejected, Share: share, Code: refused.code, Text: refused.reason})
+	s.rig.observe(Event{Kind: Rejected, Share: share, Device: a.device.Name, Code: refused.code, Text: refused.reason})
 }
 
 // hex32 is the form of ntime, nonce and version bits in a submit.

@@ -7,20 +7,18 @@ import (
 	"time"
 )
 
-const (
-	rateWindow = 30 // seconds
-	maxRejects = 32 // kinds of reject kept apart
-)
+const maxRejects = 32 // kinds of reject kept apart
 
 // Stats counts what a rig does. The zero value is ready; all methods may be
 // called at any time from any goroutine.
 type Stats struct {
 	mu       sync.Mutex
-	started  time.Time
-	seconds  [rateWindow + 1]int64 // which second, counted from started, a bucket holds
-	buckets  [rateWindow + 1]uint64
+	rate     rate
 	counted  Counts
 	rejected map[rejectKind]uint64
+	kernel   string
+	poolNow  PoolStatus
+	devices  []*device // replaced, never changed
 }
 
 // rejectKind is a kind of reject: the pool's code (0 when it gave none) and text.
@@ -31,23 +29,23 @@ type rejectKind struct {
 
 // Counts is what a rig has done since it started.
 type Counts struct {
-	Hashes    uint64
-	Hashrate  float64 // hashes per second over the last 30 s
-	Submitted uint64  // shares sent
-	Accepted  uint64
-	Rejected  uint64   // all refused shares, stale ones among them
-	Stale     uint64   // refused because the job had ended
-	Lost      uint64   // shares sent and never answered
-	Connects  uint64   // connections made
-	Rejects   []Reject // the kinds of Rejected, most frequent first
+	Hashes    uint64   `json:"hashes"`
+	Hashrate  float64  `json:"hashrate"`  // hashes per second over the last 30 s
+	Submitted uint64   `json:"submitted"` // shares sent
+	Accepted  uint64   `json:"accepted"`
+	Rejected  uint64   `json:"rejected"` // all refused shares, stale ones among them
+	Stale     uint64   `json:"stale"`    // refused because the job had ended
+	Lost      uint64   `json:"lost"`     // shares sent and never answered
+	Connects  uint64   `json:"connects"` // connections made
+	Rejects   []Reject `json:"rejects"`  // the kinds of Rejected, most frequent first
 }
 
 // Reject is one kind of refused share. Code is the pool's number, 0 when it gave
 // none.
 type Reject struct {
-	Code   int
-	Reason string
-	Count  uint64
+	Code   int    `json:"code"`
+	Reason string `json:"reason"`
+	Count  uint64 `json:"count"`
 }
 
 // Counts copies the counters.
@@ -55,7 +53,7 @@ func (s *Stats) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.counted
-	c.Hashrate = s.hashrate(time.Now())
+	c.Hashrate = s.rate.perSecond(time.Now())
 	for kind, n := range s.rejected {
 		c.Rejects = append(c.Rejects, Reject{kind.code, kind.reason, n})
 	}
@@ -74,11 +72,12 @@ func (s *Stats) Counts() Counts {
 	return c
 }
 
-func (s *Stats) start() {
+func (s *Stats) start(kernel string, devices []*device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.started.IsZero() {
-		s.started = time.Now()
+	s.kernel, s.devices = kernel, devices
+	if s.rate.started.IsZero() {
+		s.rate.started = time.Now()
 	}
 }
 
@@ -86,30 +85,7 @@ func (s *Stats) addHashes(n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counted.Hashes += n
-	second := int64(time.Since(s.started) / time.Second)
-	i := second % int64(len(s.buckets))
-	if s.seconds[i] != second {
-		s.seconds[i], s.buckets[i] = second, 0
-	}
-	s.buckets[i] += n
-}
-
-// hashrate is over the last whole seconds and the running one.
-func (s *Stats) hashrate(now time.Time) float64 {
-	if s.started.IsZero() {
-		return 0
-	}
-	age := now.Sub(s.started)
-	second := int64(age / time.Second)
-	first := max(0, second-rateWindow)
-	var sum uint64
-	for i, n := range s.buckets {
-		if s.seconds[i] >= first {
-			sum += n
-		}
-	}
-	window := age - time.Duration(first)*time.Second
-	return float64(sum) / max(window, time.Millisecond).Seconds()
+	s.rate.add(n, time.Now())
 }
 
 func (s *Stats) connected() { s.add(func(c *Counts) { c.Connects++ }) }

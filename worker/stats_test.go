@@ -11,7 +11,7 @@ import (
 func TestHashrateWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Stats
-		s.start()
+		s.start("sha256d", nil)
 		if c := s.Counts(); c.Hashrate != 0 {
 			t.Errorf("hashrate %v before any hash", c.Hashrate)
 		}
