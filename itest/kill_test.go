@@ -5,6 +5,7 @@ package itest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -120,9 +121,15 @@ func killedWhileMining(t *testing.T, redis string) {
 		return nil
 	})
 	var blocks struct{ Blocks []blockView }
-	if err := s.pool("/blocks?limit=100", &blocks); err != nil {
-		t.Fatal(err)
-	}
+	s.await("blocks, once Redis has the books again", time.Minute, func() error {
+		if err := s.pool("/blocks?limit=100", &blocks); err != nil {
+			return err
+		}
+		if len(blocks.Blocks) < 3 {
+			return fmt.Errorf("only %d", len(blocks.Blocks))
+		}
+		return nil
+	})
 	checked, lost := 0, 0
 	for _, b := range blocks.Blocks {
 		if b.State != "immature" && b.State != "mature" {

@@ -170,7 +170,7 @@ func startDev(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logg
 		Log:       LogConfig{Level: "info", Format: "json"},
 		Pool: []PoolConfig{{
 			ID: o.Coin, Coin: o.Coin, Network: network, RewardAddress: reward,
-			Scheme: "pplns", PPLNSN: defaultPPLNSN, FeePPM: 10_000, Tag: "/adit dev/",
+			FeePPM: 10_000, Tag: "/adit dev/",
 			Node: []NodeConfig{{URL: site.node.URL(), User: site.node.User(), Password: Secret(site.node.Password())}},
 			Stratum: []StratumConfig{{
 				Listen: o.Stratum, StartDifficulty: o.Difficulty, MinDifficulty: o.Difficulty,
@@ -184,6 +184,7 @@ func startDev(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logg
 	if redisURL == "" {
 		cfg.Redis.URL = embeddedRedis
 	}
+	cfg.Pool[0].complete()
 	return site, cfg, cfg.check()
 }
 
