@@ -62,7 +62,7 @@ func mainJob(t *testing.T, s *site) {
 		Blocks []blockView
 		Total  int
 	}
-	s.await("block", 20*time.Second, func() error {
+	s.await("block", time.Minute, func() error {
 		if err := s.pool("/blocks?limit=10", &blocks); err != nil || len(blocks.Blocks) == 0 {
 			return errors.Join(errors.New("no block"), err)
 		}
@@ -70,7 +70,7 @@ func mainJob(t *testing.T, s *site) {
 	})
 	t.Logf("first block seen after %v", time.Since(began).Round(100*time.Millisecond))
 	var mature *blockView
-	s.await("matured block", 2*time.Minute, func() error {
+	s.await("matured block", 3*time.Minute, func() error {
 		mature = nil
 		for offset := 0; mature == nil; offset += 100 {
 			if err := s.pool(fmt.Sprintf("/blocks?limit=100&offset=%d", offset), &blocks); err != nil {
