@@ -56,6 +56,7 @@ type PoolInfo struct {
 	Maturity      int64    // confirmations before a reward can be spent
 	Chain         Chain
 	Store         Store
+	Files         Files // nil when the ledger's disk is another host's
 }
 
 // Live is what a process that runs an edge knows of its own pool, fresher than the store.

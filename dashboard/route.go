@@ -69,7 +69,7 @@ func (s *Server) api(r request, path []string) error {
 		return s.livez(r)
 	case path[0] == "readyz":
 		return s.readyz(r)
-	case len(path) < 3 || len(path) > 6 || path[1] != "v1" || path[2] != "pools":
+	case len(path) < 3 || len(path) > 7 || path[1] != "v1" || path[2] != "pools":
 		return notFound("no such path; /api/v1/pools is where the API begins")
 	case len(path) == 3:
 		return s.apiPools(r)
@@ -82,8 +82,14 @@ func (s *Server) api(r request, path []string) error {
 		return s.apiPool(r, p)
 	}
 	what, id := path[4], ""
-	if len(path) == 6 {
+	if len(path) >= 6 {
 		id = path[5]
+	}
+	if len(path) == 7 {
+		if what == "blocks" && path[6] == "allocation" {
+			return s.apiAllocation(r, p, id)
+		}
+		return notFound("no such path below " + what)
 	}
 	switch {
 	case what == "blocks" && id == "":
@@ -94,10 +100,14 @@ func (s *Server) api(r request, path []string) error {
 		return s.apiPayouts(r, p)
 	case what == "payouts":
 		return s.apiPayout(r, p, id)
+	case what == "heads" && id == "":
+		return s.apiHeads(r, p)
+	case what == "heads":
+		return s.apiHead(r, p, id)
 	case what == "miners" && id != "":
 		return s.apiMiner(r, p, id)
 	}
-	return notFound("no such path below the pool; there are blocks, payouts and miners/{address}")
+	return notFound("no such path below the pool; there are blocks, payouts, heads and miners/{address}")
 }
 
 // site answers pages, assets and metrics.

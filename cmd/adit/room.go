@@ -103,7 +103,7 @@ func openRoom(ctx context.Context, cfg *Config, p *PoolConfig, store *redis.Redi
 	if err := r.openEdge(dev); err != nil {
 		return nil, err
 	}
-	if err := r.openSettler(); err != nil {
+	if err := r.openSettler(dev); err != nil {
 		return nil, err
 	}
 	if err := r.openPayer(cfg, dev); err != nil {
@@ -233,7 +233,11 @@ func (r *room) openEdge(dev bool) error {
 	return err
 }
 
-func (r *room) openSettler() error {
+func (r *room) openSettler(dev bool) error {
+	var headEvery time.Duration // the settler's own default: a day
+	if dev {
+		headEvery = time.Minute
+	}
 	scheme, err := schemes.Find(r.cfg.Scheme, strconv.FormatFloat(r.cfg.PPLNSN, 'f', -1, 64))
 	if err != nil {
 		return err
@@ -242,11 +246,16 @@ func (r *room) openSettler() error {
 	if err != nil {
 		return err
 	}
+	headKey, err := settle.OpenHeadKey(filepath.Join(r.dir, headKeyFile))
+	if err != nil {
+		return err
+	}
 	r.settler, err = settle.New(settle.Options{
 		Pool: r.cfg.ID, Chain: r.chain, Node: r.ring, Book: r.book, Dir: filepath.Join(r.dir, "slices"),
 		Streams: r.store, Lease: r.store, Mirror: r.store, Windows: r.store, Scheme: scheme,
 		FeePPM: r.cfg.FeePPM, RewardScript: r.reward, Log: r.log,
 		Secret: secret, Allocations: filepath.Join(r.dir, allocationsDir),
+		HeadKey: headKey, Heads: filepath.Join(r.dir, headsDir), HeadEvery: headEvery,
 		Released: func(edge string, epoch, seq uint64) {
 			if edge != edgeName {
 				return
@@ -281,6 +290,11 @@ func (r *room) openPayer(cfg *Config, dev bool) error {
 	}
 	r.payer = &payer{payouts: payouts, params: r.chain.Params(), threshold: o.Threshold, automatic: dev, log: r.log}
 	return nil
+}
+
+// Allocation is a block's published allocation file, for the dashboard.
+func (r *room) Allocation(block pool.Hash) ([]byte, error) {
+	return allocation.Read(filepath.Join(r.dir, allocationsDir), block)
 }
 
 // live is what this process knows of its pool, fresher than Redis.

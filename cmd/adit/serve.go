@@ -238,7 +238,7 @@ func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Se
 			ID: r.cfg.ID, Coin: p.Coin, Network: p.Network, Algorithm: p.Algorithm, Symbol: p.Symbol, Decimals: p.Decimals,
 			Scheme: r.cfg.Scheme, PPLNSN: strconv.FormatFloat(r.cfg.PPLNSN, 'f', -1, 64), FeePPM: r.cfg.FeePPM,
 			Threshold: r.payer.threshold, RewardAddress: r.cfg.RewardAddress, Maturity: p.Maturity,
-			Chain: r.chain, Store: r.store,
+			Chain: r.chain, Store: r.store, Files: r,
 		}
 		for i, l := range r.listeners {
 			switch c := &r.cfg.Stratum[i]; {

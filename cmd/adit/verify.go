@@ -21,6 +21,8 @@ import (
 const (
 	secretFile     = "secret"
 	allocationsDir = "allocations"
+	headKeyFile    = "head.key"
+	headsDir       = "heads"
 )
 
 // splitter finds the scheme that a file names. How far a window reaches back is in the file, so the
@@ -38,19 +40,24 @@ one before ended and has the sums of the shares that the journal still holds; th
 computed anew from the slices; and every allocation file. It changes nothing and can be used while adit serve
 runs. Whatever is wrong is printed with its file and place, and the exit code is 1.
 
-Note the head that it prints, or have somebody else note it: verify --head later tells whether the history
-up to there is still the same.`,
+Keep a signed head of the pool, from its page or the directory heads, or note the head that verify prints:
+verify --head later tells whether the history up to there is still the same, however right a new one is in itself.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := w.poolDir("ledger")
 			if err != nil {
 				return err
 			}
 			dir = filepath.Dir(dir)
-			head, err := parseHead(known)
+			o := audit.Options{Dir: dir, Pool: filepath.Base(dir), Schemes: splitter}
+			if seq, _, noted := strings.Cut(known, ":"); noted && strings.Trim(seq, "0123456789") == "" {
+				o.Known, err = parseHead(known)
+			} else if known != "" {
+				o.Signed, err = readHead(known)
+			}
 			if err != nil {
 				return err
 			}
-			a, err := audit.Run(audit.Options{Dir: dir, Pool: filepath.Base(dir), Schemes: splitter, Known: head})
+			a, err := audit.Run(o)
 			if err != nil {
 				return err
 			}
@@ -63,8 +70,9 @@ ledger       %d entries, head %d:%x
 slices       %d closed; %d summed anew from the journal, the shares of %d are released
 journal      %d shares
 blocks       %d recomputed from slices, %d allocation files
+heads        %d signed
 `,
-				filepath.Base(dir), a.Entries, a.Head.Seq, a.Head.Hash, a.Slices, a.Recomputed, a.Released, a.Shares, a.Blocks, a.Allocations)
+				filepath.Base(dir), a.Entries, a.Head.Seq, a.Head.Hash, a.Slices, a.Recomputed, a.Released, a.Shares, a.Blocks, a.Allocations, a.Heads)
 			if a.Torn > 0 {
 				fmt.Fprintf(out, "at the ledger's end stand %d bytes of an entry that was never acknowledged\n", a.Torn)
 			}
@@ -76,17 +84,14 @@ blocks       %d recomputed from slices, %d allocation files
 		},
 	}
 	w.flags(cmd)
-	cmd.Flags().StringVar(&known, "head", "", "SEQ:HASH of the ledger as it was noted earlier")
-	cmd.AddCommand(verifyAllocationCommand())
+	cmd.Flags().StringVar(&known, "head", "", "file of a signed head that was kept, or SEQ:HASH as verify printed it")
+	cmd.AddCommand(verifyAllocationCommand(), verifyProofCommand())
 	return cmd
 }
 
 // parseHead reads SEQ:HASH.
 func parseHead(text string) (ledger.Head, error) {
 	var h ledger.Head
-	if text == "" {
-		return h, nil
-	}
 	seq, digits, _ := strings.Cut(text, ":")
 	var err error
 	h.Seq, err = strconv.ParseUint(seq, 10, 64)

@@ -37,7 +37,8 @@ type File struct {
 	Fee        pool.Amount `json:"fee"`
 	Carry      pool.Amount `json:"carry"`
 	Window     Window      `json:"window"`
-	Score      pool.Work   `json:"score"` // sum over rows
+	Score      pool.Work   `json:"score"`          // sum over rows
+	Root       ledger.Hex  `json:"root,omitempty"` // of the Merkle-sum tree over rows; from version 2
 	Rows       []Row       `json:"rows"`
 	Sum        ledger.Hex  `json:"sum"`
 }
@@ -124,7 +125,7 @@ type Splitter interface {
 // and the credits by account.
 func New(poolID string, secret *Secret, doc *ledger.BlockDoc, last [32]byte, weights []pool.Weight, scheme Splitter) (*File, []pool.Credit, error) {
 	a := &File{
-		V: 1, Pool: poolID, Block: doc.Hash, Height: doc.Height, Scheme: doc.Scheme, Reward: doc.Value,
+		V: Version, Pool: poolID, Block: doc.Hash, Height: doc.Height, Scheme: doc.Scheme, Reward: doc.Value,
 		FeeVersion: doc.FeeVersion, FeePPM: doc.FeePPM,
 		Window: Window{doc.Window.First, doc.Window.Last, doc.Window.Rest, last[:]},
 		Rows:   make([]Row, 0, len(weights)),
@@ -190,8 +191,15 @@ func (a *File) encode() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// Seal sets Sum to what the rest gives.
+// Seal sets Root and Sum to what the rest gives.
 func (a *File) Seal() error {
+	if a.V > 1 {
+		root, err := a.root()
+		if err != nil {
+			return err
+		}
+		a.Root = root.Hash[:]
+	}
 	sum, err := a.sum()
 	a.Sum = sum
 	return err
@@ -231,6 +239,9 @@ func Read(dir string, block pool.Hash) ([]byte, error) {
 	return b, nil
 }
 
+// Version is the format of files written now. Version 1 had no root.
+const Version = 2
+
 // ErrFile is wrapped by every refusal of an allocation file.
 var ErrFile = errors.New("not a right allocation")
 
@@ -243,8 +254,8 @@ func Parse(b []byte) (*File, error) {
 	if err := dec.Decode(&a); err != nil {
 		return nil, fmt.Errorf("%w: offset %d: %w", ErrFile, dec.InputOffset(), err)
 	}
-	if a.V != 1 {
-		return nil, fmt.Errorf("%w: version %d, this program reads 1", ErrFile, a.V)
+	if a.V < 1 || a.V > Version {
+		return nil, fmt.Errorf("%w: version %d, this program reads 1 to %d", ErrFile, a.V, Version)
 	}
 	again, err := a.encode()
 	if err != nil {
@@ -264,7 +275,22 @@ func Parse(b []byte) (*File, error) {
 	if !bytes.Equal(sum, a.Sum) {
 		return nil, fmt.Errorf("%w: its checksum is %x, it says %x", ErrFile, sum, []byte(a.Sum))
 	}
-	return &a, nil
+	return &a, a.checkRoot()
+}
+
+// checkRoot compares Root with the rows.
+func (a *File) checkRoot() error {
+	if a.V == 1 && len(a.Root) == 0 {
+		return nil
+	}
+	root, err := a.root()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	if !bytes.Equal(root.Hash[:], a.Root) {
+		return fmt.Errorf("%w: its rows have the root %x, it says %x", ErrFile, root.Hash, []byte(a.Root))
+	}
+	return nil
 }
 
 // Recompute divides the reward anew and compares every amount. The error wraps [ErrFile] and names

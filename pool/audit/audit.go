@@ -21,6 +21,8 @@ type Options struct {
 	Schemes func(name string) (allocation.Splitter, error)
 	// Known, when its Seq is not 0, is a head of the ledger that was noted earlier: the ledger must have it.
 	Known ledger.Head
+	// Signed, when not nil, is a signed head that was kept: ledger and slices must have led to it.
+	Signed *ledger.SignedHead
 }
 
 // Result is what was found. It is good when Problems is empty.
@@ -34,6 +36,7 @@ type Result struct {
 	Recomputed  uint64 // slices that were summed anew from the journal's shares
 	Released    uint64 // slices whose shares the journal does not hold any more
 	Torn        int    // bytes at the ledger's end that were never acknowledged
+	Heads       int    // signed heads checked
 	Problems    []error
 }
 
@@ -48,7 +51,8 @@ type auditor struct {
 	next   map[slice.StreamID]uint64
 	passed map[uint64]uint64          // epoch → sequence at which the slices so far end
 	extras map[uint64]map[uint64]bool // epoch → sequences that an extra counted before their turn
-	last   uint64                     // slice that the ledger or the checkpoint knows of
+	heads  headsCheck
+	last   uint64 // slice that the ledger or the checkpoint knows of
 }
 
 // Run checks everything that a pool's directory holds, against itself: the chains of ledger,
@@ -91,6 +95,7 @@ func (r *auditor) ledger() error {
 	r.book = book
 	r.a.Head, r.a.Torn = book.Head(), book.Torn()
 	r.a.Entries = r.a.Head.Seq
+	r.signed()
 	if err := r.known(); err != nil {
 		return err
 	}
@@ -108,9 +113,18 @@ func (r *auditor) ledger() error {
 			sums[p.Debit] += signed(p.Debit, p.Amount)
 			sums[p.Credit] -= signed(p.Credit, p.Amount)
 		}
+		if e.Subject != nil && e.Subject.Set == ledger.SetHeads {
+			r.head(&e)
+		}
 		if e.Subject != nil && e.Subject.Set == ledger.SetBlocks {
-			if err := checkBlockEntry(&e, blocks); err != nil {
+			doc, err := checkBlockEntry(&e, blocks)
+			if err != nil {
 				r.problem("ledger: %s entry %d: %w", book.Path(), e.Seq, err)
+			}
+			if doc != nil {
+				if leaf, ok := ledger.LeafOf(doc); ok {
+					r.heads.leaves[doc.Hash] = leaf
+				}
 			}
 		}
 	}
@@ -159,31 +173,36 @@ func signed(a ledger.Account, amount pool.Amount) int64 {
 	return -int64(amount)
 }
 
-// known compares with a head that was noted earlier.
+// known compares with heads that were noted earlier.
 func (r *auditor) known() error {
-	k := r.o.Known
-	if k.Seq == 0 {
-		return nil
+	noted := []ledger.Head{r.o.Known}
+	if h := r.o.Signed; h != nil {
+		noted = append(noted, ledger.Head{Seq: h.Seq, Hash: [32]byte(h.Hash)})
 	}
-	if k.Seq > r.a.Head.Seq {
-		r.problem("ledger: %s ends at entry %d, but entry %d was there once: entries are missing", r.book.Path(), r.a.Head.Seq, k.Seq)
-		return nil
-	}
-	at, err := r.book.HeadAt(k.Seq)
-	if err != nil {
-		return err
-	}
-	if at.Hash != k.Hash {
-		r.problem("ledger: %s entry %d has hash %x, it once had %x: history was rewritten", r.book.Path(), k.Seq, at.Hash, k.Hash)
+	for _, k := range noted {
+		if k.Seq == 0 {
+			continue
+		}
+		if k.Seq > r.a.Head.Seq {
+			r.problem("ledger: %s ends at entry %d, but entry %d was there once: entries are missing", r.book.Path(), r.a.Head.Seq, k.Seq)
+			continue
+		}
+		at, err := r.book.HeadAt(k.Seq)
+		if err != nil {
+			return err
+		}
+		if at.Hash != k.Hash {
+			r.problem("ledger: %s entry %d has hash %x, it once had %x: history was rewritten", r.book.Path(), k.Seq, at.Hash, k.Hash)
+		}
 	}
 	return nil
 }
 
 // checkBlockEntry checks an entry about a block: its sums, and that it posts what the document says.
-func checkBlockEntry(e *ledger.Entry, blocks map[pool.Hash]*ledger.BlockDoc) error {
+func checkBlockEntry(e *ledger.Entry, blocks map[pool.Hash]*ledger.BlockDoc) (*ledger.BlockDoc, error) {
 	doc, err := decodeBlock(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	before := blocks[doc.Hash]
 	blocks[doc.Hash] = doc
@@ -193,7 +212,7 @@ func checkBlockEntry(e *ledger.Entry, blocks map[pool.Hash]*ledger.BlockDoc) err
 			sum += c.Amount
 		}
 		if sum != doc.Value {
-			return fmt.Errorf("block %s: credits + fee + carry are %d, the reward is %d", doc.Hash, sum, doc.Value)
+			return doc, fmt.Errorf("block %s: credits + fee + carry are %d, the reward is %d", doc.Hash, sum, doc.Value)
 		}
 	}
 	var want []ledger.Posting
@@ -209,9 +228,9 @@ func checkBlockEntry(e *ledger.Entry, blocks map[pool.Hash]*ledger.BlockDoc) err
 		want = doc.LateReversal()
 	}
 	if !slices.Equal(want, e.Postings) {
-		return fmt.Errorf("block %s became %s with other postings than its document says", doc.Hash, doc.State)
+		return doc, fmt.Errorf("block %s became %s with other postings than its document says", doc.Hash, doc.State)
 	}
-	return nil
+	return doc, nil
 }
 
 // chain reads the chain of slices, sums windows and checks blocks as their last slice comes.
@@ -229,6 +248,7 @@ func (r *auditor) chain() error {
 		r.a.Slices = s.Number
 		r.windows(p, s)
 		r.continues(p, s)
+		r.headSlices(p, s)
 		return nil
 	})
 	var damage *slice.Damage
@@ -247,6 +267,10 @@ func (r *auditor) chain() error {
 	if r.a.Slices < r.last {
 		r.problem("slices: %s ends at offset %d with slice %d, the ledger or the checkpoint knows slice %d: the file is cut or a length in it is wrong",
 			end.File, end.Offset, r.a.Slices, r.last)
+	}
+	delete(r.heads.slices, 0)
+	for n, heads := range r.heads.slices {
+		r.problem("slices: the signed head %s is of %d slices, there are %d", heads[0].ID, n, r.a.Slices)
 	}
 	for first, sums := range r.begin {
 		for _, w := range sums {

@@ -101,6 +101,9 @@ func (r *auditor) block(w *window, last [32]byte) error {
 	if err == nil && !bytes.Equal(a.Sum, doc.Allocation) {
 		err = fmt.Errorf("%w: its checksum is %x, the ledger has %x", allocation.ErrFile, []byte(a.Sum), []byte(doc.Allocation))
 	}
+	if err == nil && !bytes.Equal(a.Root, doc.AllocationRoot) {
+		err = fmt.Errorf("%w: its root is %x, the ledger has %x", allocation.ErrFile, []byte(a.Root), []byte(doc.AllocationRoot))
+	}
 	if err != nil {
 		return fmt.Errorf("allocation: %s: %w", path, err)
 	}

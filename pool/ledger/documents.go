@@ -54,6 +54,7 @@ type BlockDoc struct {
 	PaidByCoinbase []pool.Credit `json:"paid_by_coinbase,omitempty"` // outputs to others, no debt of the pool
 	Coinbase       *Coinbase     `json:"coinbase,omitempty"`         // once read from the chain
 	Allocation     Hex           `json:"allocation,omitempty"`       // checksum of the published allocation file
+	AllocationRoot Hex           `json:"allocation_root,omitempty"`  // of the Merkle-sum tree over its rows
 }
 
 // BlockWindow is the stretch of slices that a block's reward is split over, fixed when it was learnt of.

@@ -21,6 +21,9 @@ import (
 )
 
 func (w *world) audit() audit.Options {
+	if err := os.WriteFile(filepath.Join(w.dir, "head.key"), testKeyText, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(w.dir, "secret"), []byte(hex.EncodeToString(testSecret[:])+"\n"), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
@@ -29,7 +32,10 @@ func (w *world) audit() audit.Options {
 
 // audited is a small pool's directory with everything in it: a journal, slices, two blocks, the second
 // orphaned.
-func audited(t failer, dir string) *world {
+func audited(t failer, dir string) *world { return auditedWith(t, dir, wn/2000) }
+
+// auditedWith is audited with another first share.
+func auditedWith(t failer, dir string, first uint64) *world {
 	w := newWorld(t, dir, "pplns", "2")
 	e := w.edge("a", 7)
 	n := byte(0)
@@ -39,7 +45,7 @@ func audited(t failer, dir string) *world {
 		s.Hash = [16]byte{n, byte(who)}
 		return s
 	}
-	e.write(t, share(1, wn/2000), share(2, wn/500), share(1, wn/2000))
+	e.write(t, share(1, first), share(2, wn/500), share(1, wn/2000))
 	e.write(t, share(3, wn/300), share(2, wn/700))
 	w.flush()
 	w.settle()
@@ -106,7 +112,7 @@ func TestAuditFindsEveryByte(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	var files []string
-	for _, pattern := range []string{"journal/*/*.journal", "slices/*" + slice.Suffix, "slices/open", "ledger/ledger.log", "allocations/*.json", "secret"} {
+	for _, pattern := range []string{"journal/*/*.journal", "slices/*" + slice.Suffix, "slices/open", "ledger/ledger.log", "allocations/*.json", "heads/*.json", "secret", "head.key"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil || len(found) == 0 {
 			t.Fatalf("no %s: %v", pattern, err)
@@ -123,7 +129,7 @@ func TestAuditFindsEveryByte(t *testing.T) {
 		at := rapid.IntRange(0, len(was)-1).Draw(t, "offset")
 		now := bytes.Clone(was)
 		now[at] ^= byte(rapid.IntRange(1, 255).Draw(t, "bits"))
-		if path == filepath.Join(dir, "secret") && (at == 64 || bytes.EqualFold(was, now)) {
+		if len(was) == 65 && (at == 64 || bytes.EqualFold(was, now)) {
 			return // white space behind the digits, or the same digit
 		}
 		if err := os.WriteFile(path, now, 0o600); err != nil {
@@ -144,7 +150,8 @@ func TestAuditFindsEveryByte(t *testing.T) {
 		named := false
 		for _, p := range a.Problems {
 			named = named || strings.Contains(p.Error(), path) ||
-				filepath.Base(path) == "secret" && strings.Contains(p.Error(), "allocation")
+				filepath.Base(path) == "secret" && strings.Contains(p.Error(), "allocation") ||
+				filepath.Base(path) == "head.key" && strings.Contains(p.Error(), "key")
 		}
 		if !named {
 			t.Fatalf("%s: byte %d changed: the file is not named in %v", path, at, a.Problems)

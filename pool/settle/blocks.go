@@ -40,6 +40,9 @@ func (s *Settler) loadBlocks() (lastSlice uint64, err error) {
 			lastSlice = max(lastSlice, doc.Window.Last)
 		}
 		s.blocks[doc.Hash] = &tracked{doc.Hash, doc.Height, doc.State}
+		if leaf, ok := ledger.LeafOf(&doc); ok {
+			s.leaves[doc.Hash] = leaf
+		}
 	}
 	return lastSlice, nil
 }
@@ -208,6 +211,9 @@ func (s *Settler) move(b *tracked, state ledger.BlockState, fill func(*ledger.Bl
 	s.log.Info().Stringer("block", b.hash).Int64("height", b.height).Str("from", string(b.state)).
 		Int64("value", int64(doc.Value)).Msg("block " + string(state))
 	b.state = state
+	if leaf, ok := ledger.LeafOf(&doc); ok {
+		s.leaves[b.hash] = leaf
+	}
 	return nil
 }
 

@@ -42,7 +42,7 @@ func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
 	}
 	doc.Value, doc.PaidByCoinbase = value, others
 	doc.Coinbase = &ledger.Coinbase{TxID: coinbase.TxID, Outputs: own}
-	doc.Fee, doc.Carry, doc.Credits, doc.Allocation = value, 0, nil, nil
+	doc.Fee, doc.Carry, doc.Credits, doc.Allocation, doc.AllocationRoot = value, 0, nil, nil, nil
 	if doc.Window == nil { // solo: what the coinbase pays the pool is the fee
 		return nil
 	}
@@ -65,7 +65,7 @@ func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
 	if err := a.Write(s.o.FS, s.o.Allocations); err != nil {
 		return err
 	}
-	doc.Fee, doc.Carry, doc.Credits, doc.Allocation = a.Fee, a.Carry, credits, a.Sum
+	doc.Fee, doc.Carry, doc.Credits, doc.Allocation, doc.AllocationRoot = a.Fee, a.Carry, credits, a.Sum, a.Root
 	return nil
 }
 

@@ -35,6 +35,8 @@ type Options struct {
 	RewardScript []byte            // whose outputs are the pool's
 	Secret       allocation.Secret // that names rows of allocation files
 	Allocations  string            // directory of allocation files
+	HeadKey      ledger.HeadKey    // signs the heads; without one there are none
+	Heads        string            // directory of their files
 	// Released is told which shares are on the ledger's disk, after it has been fsynced. It must not block.
 	Released func(edge string, epoch, throughSeq uint64)
 	FS       journal.FS
@@ -45,6 +47,8 @@ type Options struct {
 	ScanLag  time.Duration // age of a block on chain from which it counts as unknown to every edge; 10 s
 	Publish  time.Duration // between window sums published; 5 s
 	Deadline time.Duration // of one call to node or Redis; 10 s
+
+	HeadEvery time.Duration // a period of UTC in which one head is signed; 24 h
 }
 
 const checkpointInterval = time.Second
@@ -60,6 +64,9 @@ type Settler struct {
 	chain   *chainView
 	blocks  map[pool.Hash]*tracked
 	scanned scanMark
+	leaves  map[pool.Hash]ledger.BlockLeaf // of every block with an allocation file
+	headed  time.Time                      // period of the last signed head
+	headSeq uint64                         // its entry
 	streams map[slice.StreamID]*streamState
 	warned  map[string]time.Time // last time that a recurring trouble was logged
 
@@ -94,13 +101,14 @@ func New(o Options) (*Settler, error) {
 		v    *time.Duration
 		want time.Duration
 	}{{&o.Poll, 50 * time.Millisecond}, {&o.TipPoll, 500 * time.Millisecond}, {&o.ScanLag, 10 * time.Second},
-		{&o.Publish, 5 * time.Second}, {&o.Deadline, 10 * time.Second}} {
+		{&o.Publish, 5 * time.Second}, {&o.Deadline, 10 * time.Second}, {&o.HeadEvery, 24 * time.Hour}} {
 		if *d.v == 0 {
 			*d.v = d.want
 		}
 	}
 	s := &Settler{
 		o: o, log: o.Log, chain: newChainView(o.Node), blocks: make(map[pool.Hash]*tracked),
+		leaves:  make(map[pool.Hash]ledger.BlockLeaf),
 		streams: make(map[slice.StreamID]*streamState), warned: make(map[string]time.Time),
 		publishEvery: o.Publish, saveEvery: checkpointInterval,
 		dirty: true, // what an earlier process left may not be durable: the first save sees to that
@@ -109,6 +117,11 @@ func New(o Options) (*Settler, error) {
 	if err != nil {
 		return nil, err
 	}
+	headSlice, err := s.loadHeads()
+	if err != nil {
+		return nil, err
+	}
+	ledgerSlice = max(ledgerSlice, headSlice)
 	if s.fold, err = openFold(o.Pool, o.FS, o.Dir, ledgerSlice, o.Log); err != nil {
 		return nil, err
 	}
@@ -319,6 +332,9 @@ func (s *Settler) turn(ctx context.Context, now time.Time) (worked bool, err err
 			return false, err
 		}
 		s.saved = now
+	}
+	if err := s.heads(now); err != nil {
+		return false, err
 	}
 	if now.Sub(s.published) >= s.publishEvery {
 		s.published = now

@@ -469,6 +469,7 @@ type world struct {
 	s       *Settler
 	now     time.Time
 	log     zerolog.Logger
+	key     ledger.HeadKey
 	n       string                   // of PPLNS
 	extras  map[pool.Hash]pool.Share // shares of candidates that were never journalled
 }
@@ -482,7 +483,7 @@ func newWorld(t failer, dir, schemeName, n string) *world {
 	w := &world{
 		t: t, dir: dir, node: newToyNode(), streams: &toyStreams{trimmed: make(map[slice.StreamID]uint64)},
 		fs: newCrashFS(), scheme: scheme, now: time.UnixMilli(1_700_000_000_000), log: zerolog.New(io.Discard),
-		n: n, extras: make(map[pool.Hash]pool.Share),
+		key: testKey, n: n, extras: make(map[pool.Hash]pool.Share),
 	}
 	w.start()
 	return w
@@ -494,6 +495,8 @@ func (w *world) edge(name string, epoch uint64) *toyEdge {
 	return e
 }
 
+var testKey, testKeyText = ledger.NewHeadKey()
+
 var testSecret = allocation.Secret{1, 2, 3}
 
 func (w *world) options() Options {
@@ -501,6 +504,7 @@ func (w *world) options() Options {
 		Pool: testPool, Chain: toyChain{}, Node: w.node, Book: w.book, Dir: filepath.Join(w.dir, "slices"),
 		Streams: w.streams, Lease: &toyLease{}, Scheme: w.scheme, FeePPM: testPPM, RewardScript: rewardScript,
 		Secret: testSecret, Allocations: filepath.Join(w.dir, "allocations"), FS: w.fs, Log: w.log,
+		HeadKey: w.key, Heads: filepath.Join(w.dir, "heads"), HeadEvery: time.Minute,
 	}
 }
 

@@ -24,5 +24,6 @@
 //
 // The Merkle-sum root is over the weights in their order: a leaf is SHA-256(0x00 ‖ account ‖ score) with
 // its score as sum, a node SHA-256(0x01 ‖ left ‖ right ‖ sum of both), pairs are taken from the left and
-// an odd last one goes up as it is. Without weights the root is zero.
+// an odd last one goes up as it is. Without weights the root is zero. A second tree stands over all slices;
+// its leaf is SHA-256(0x00 ‖ number ‖ hash of the record ‖ Merkle-sum root), its node SHA-256(0x01 ‖ left ‖ right).
 package slice

@@ -14,6 +14,7 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
+	"github.com/adit-pool/adit/pool/merkle"
 )
 
 const (
@@ -32,7 +33,8 @@ type Log struct {
 	size     int64          // of the last file
 	index    []place        // of slice number-1
 	running  running
-	head     [32]byte // of the last slice
+	chain    merkle.Frontier[struct{}] // over all slices
+	head     [32]byte                  // of the last slice
 	unsynced bool
 	cache    map[uint64]*pool.Slice
 	cached   int    // bytes
@@ -169,6 +171,7 @@ func (f *Log) enter(s *Slice, length int, hash [32]byte) {
 	f.index = append(f.index, place{int32(len(f.files) - 1), uint32(length), f.size, s.Score})
 	f.size += int64(length)
 	f.head = hash
+	_ = f.chain.Add(ChainLeaf(s.Number, hash, s.Root), ChainJoin) // nothing is summed: it does not fail
 	f.cache[s.Number] = &s.Slice
 	f.cached += sliceMemory(&s.Slice)
 	if f.oldest == 0 {
@@ -189,6 +192,7 @@ func (f *Log) Append(s *Slice) error {
 	if err != nil {
 		return err
 	}
+	copy(s.Root[:], record[rootOffset:])
 	if len(f.files) == 0 || f.size > f.segment {
 		if err := f.rotate(s.Number); err != nil {
 			return err
@@ -236,6 +240,12 @@ func (f *Log) Last() uint64 { return uint64(len(f.index)) }
 
 // Head is the hash of the newest closed slice, zeros when there is none.
 func (f *Log) Head() [32]byte { return f.head }
+
+// Chain is the number of closed slices and the root of the tree over all of them.
+func (f *Log) Chain() (count uint64, root merkle.Hash) {
+	node, _ := f.chain.Root(ChainJoin) // nothing is summed: it does not fail
+	return f.chain.Count(), node.Hash
+}
 
 // Score is the score of one closed slice, 1 to Last.
 func (f *Log) Score(number uint64) pool.Work { return f.index[number-1].score }

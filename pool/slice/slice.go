@@ -68,6 +68,7 @@ const (
 	Version    = 1
 	frameSize  = 8 // length and crc
 	fixedSize  = frameSize + 2 + 8 + 32 + 32 + 16 + 24 + 32 + 16 + 32
+	rootOffset = fixedSize - 32 // of the root in a record
 	maxSlice   = 1 << 28
 	weightSize = 20 + 16
 	extraSize  = 8 + 8 + 20 + 16 + 4 + 16

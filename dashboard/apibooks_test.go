@@ -1,0 +1,51 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+type fakeFiles map[pool.Hash]string
+
+func (f fakeFiles) Allocation(block pool.Hash) ([]byte, error) {
+	if s, ok := f[block]; ok {
+		return []byte(s), nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+// Heads and allocation files are given byte for byte, so that signatures and checksums hold.
+func TestBooks(t *testing.T) {
+	key, _ := ledger.NewHeadKey()
+	signed, err := key.Sign(&ledger.SignedHead{Pool: "main", ID: "20261122T000000Z", Seq: 4, Term: 1, Hash: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := pool.Hash{7}
+	text := `{"v":2,"pool":"main"}` + "\n"
+	s := newSite(t, func(o *Options) { o.Pools[0].Files = fakeFiles{hash: text} })
+	s.store.change(func() {
+		s.store.docs[ledger.SetHeads] = []fakeDoc{{"20261122T000000Z", json.RawMessage(signed[:len(signed)-1])}}
+	})
+	if r := s.get("/api/v1/pools/toy/heads/20261122T000000Z"); r.status != 200 || r.body != string(signed) {
+		t.Errorf("%d %s", r.status, r.body)
+	} else if _, err := ledger.ParseSignedHead([]byte(r.body)); err != nil {
+		t.Error(err)
+	}
+	if r := s.get("/api/v1/pools/toy/heads"); r.status != 200 || !strings.Contains(r.body, string(signed[:len(signed)-1])) {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if r := s.get("/api/v1/pools/toy/blocks/" + hash.String() + "/allocation"); r.status != 200 || r.body != text {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	for _, path := range []string{"heads/x", "blocks/" + pool.Hash{8}.String() + "/allocation", "blocks/zz/allocation", "blocks/" + hash.String() + "/more", "heads/a/b"} {
+		if r := s.get("/api/v1/pools/toy/" + path); r.status != 404 {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package settle
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/journal"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// headID is the layout of a signed head's name.
+const headID = "20060102T150405Z"
+
+// OpenHeadKey reads the key that signs heads, and makes the file, for its owner only, when there is none.
+func OpenHeadKey(path string) (ledger.HeadKey, error) {
+	key, err := ledger.ReadHeadKey(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		return key, err
+	}
+	key, text := ledger.NewHeadKey()
+	return key, journal.ReplaceFile(journal.Disk{}, filepath.Dir(path), filepath.Base(path), text)
+}
+
+// heads signs and posts the head of the book and of the slices, once a period, when the book has grown since
+// the last one. The error is one of the disk.
+func (s *Settler) heads(now time.Time) error {
+	period := now.UTC().Truncate(s.o.HeadEvery)
+	if len(s.o.HeadKey) == 0 || !period.After(s.headed) {
+		return nil
+	}
+	id := period.Format(headID)
+	at := s.o.Book.Head()
+	if s.o.Book.Has(ledger.SetHeads, id) || at.Seq == 0 || at.Seq == s.headSeq {
+		return nil
+	}
+	if err := s.fold.store.Sync(); err != nil { // what is signed must not be lost
+		return err
+	}
+	h := ledger.SignedHead{Pool: s.o.Pool, ID: id, Time: now.UnixMilli(), Seq: at.Seq, Term: at.Term, Hash: at.Hash[:]}
+	h.Slices, h.SlicesRoot = s.fold.store.Chain()
+	leaves := make([]ledger.BlockLeaf, 0, len(s.leaves))
+	for _, leaf := range s.leaves {
+		leaves = append(leaves, leaf)
+	}
+	h.Blocks = uint64(len(leaves))
+	h.BlocksRoot, _, _ = ledger.BlocksTree(leaves, pool.Hash{})
+	text, err := s.o.HeadKey.Sign(&h)
+	if err != nil {
+		return err
+	}
+	e, err := s.o.Book.Post(ledger.Entry{
+		Kind: "head.signed", Key: "head/" + id, Body: text[:len(text)-1],
+		Subject: &ledger.Subject{Set: ledger.SetHeads, ID: id, Rank: period.Unix()},
+	})
+	if err != nil {
+		return fmt.Errorf("post the signed head: %w", err)
+	}
+	s.headed, s.headSeq = period, e.Seq
+	s.log.Info().Str("event", "head.signed").Str("head", id).Uint64("entry", h.Seq).Msg("signed the ledger's head")
+	return s.writeHead(id, text)
+}
+
+// writeHead puts a head's file beside the others.
+func (s *Settler) writeHead(id string, text []byte) error {
+	if s.o.Heads == "" {
+		return nil
+	}
+	if err := s.o.FS.MkdirAll(s.o.Heads); err != nil {
+		return fmt.Errorf("make the directory of signed heads: %w", err)
+	}
+	return journal.ReplaceFile(s.o.FS, s.o.Heads, id+".json", text)
+}
+
+// loadHeads reads which heads the book has, writes those files that are missing, and returns how many slices
+// the newest one speaks of.
+func (s *Settler) loadHeads() (slices uint64, err error) {
+	for id, body := range s.o.Book.Docs(ledger.SetHeads) {
+		h, err := ledger.ParseSignedHead(body)
+		if err != nil {
+			return 0, fmt.Errorf("signed head %s of the ledger: %w", id, err)
+		}
+		slices = max(slices, h.Slices)
+		if at, err := time.Parse(headID, h.ID); err == nil && at.After(s.headed) {
+			s.headed = at
+		}
+		s.headSeq = max(s.headSeq, h.Seq+1)
+		if s.o.Heads == "" {
+			continue
+		}
+		have, err := journal.ReadFile(s.o.FS, s.o.Heads, id+".json")
+		if err == nil && have == nil {
+			err = s.writeHead(id, append(body, '\n'))
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return slices, nil
+}

@@ -1,0 +1,228 @@
+package settle
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/audit"
+	"github.com/adit-pool/adit/pool/ledger"
+)
+
+// signedHeads reads the book's heads, oldest first, and compares them with their files.
+func (w *world) signedHeads() (heads []*ledger.SignedHead) {
+	w.t.Helper()
+	for id, body := range w.book.Docs(ledger.SetHeads) {
+		h, err := ledger.ParseSignedHead(body)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		file, err := os.ReadFile(filepath.Join(w.dir, "heads", id+".json"))
+		if err != nil || !bytes.Equal(file, append(bytes.Clone(body), '\n')) {
+			w.t.Fatalf("%v: file of head %s: %s, ledger %s", err, id, file, body)
+		}
+		heads = append(heads, h)
+	}
+	return heads
+}
+
+// A head is signed once a period when there is something new, its file comes back after a start, and its
+// sums are those of the directory.
+func TestSignedHeads(t *testing.T) {
+	dir := t.TempDir()
+	w := audited(t, dir)
+	defer func() { w.stop() }()
+	heads := w.signedHeads()
+	if len(heads) < 3 || heads[len(heads)-1].Blocks != 2 || heads[len(heads)-1].Slices < 4 {
+		t.Fatalf("%d heads, last %+v", len(heads), heads[len(heads)-1])
+	}
+	w.settle() // settles what is new, a head among it
+	at := w.book.Head().Seq
+	w.settle()
+	w.settle()
+	if now := w.book.Head().Seq; now != at {
+		t.Errorf("nothing happened, and the ledger grew from %d to %d", at, now)
+	}
+	w.stop()
+	if err := os.Remove(filepath.Join(dir, "heads", heads[0].ID+".json")); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.signedHeads()
+	a, err := audit.Run(w.audit())
+	if err != nil || len(a.Problems) > 0 || a.Heads != len(w.signedHeads()) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// Somebody who has every file and both keys makes a whole history anew in which one miner has more: it is
+// right in itself, and whoever kept one head of the old one finds it.
+func TestRewrittenHistory(t *testing.T) {
+	was, dir := t.TempDir(), t.TempDir()
+	before := audited(t, was)
+	defer before.stop()
+	after := auditedWith(t, dir, wn/1000)
+	defer after.stop()
+	if doc := after.doc(block("b1")); doc.Credits[0] == before.doc(block("b1")).Credits[0] {
+		t.Fatal("the two histories pay the same")
+	}
+	o := after.audit()
+	a, err := audit.Run(o)
+	if err != nil || len(a.Problems) > 0 {
+		t.Fatalf("the new history is not right in itself: %+v, %v", a, err)
+	}
+	kept := 0
+	for _, h := range before.signedHeads() {
+		o.Signed = h
+		a, err := audit.Run(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Blocks == 0 {
+			continue // from before the credits that differ
+		}
+		kept++
+		var all string
+		for _, p := range a.Problems {
+			all += p.Error() + "\n"
+		}
+		if !strings.Contains(all, "ledger: ") || !strings.Contains(all, "slices: ") || !strings.Contains(all, "rewritten") {
+			t.Errorf("head %s: %s", h.ID, all)
+		}
+	}
+	if kept == 0 {
+		t.Error("no head was signed after the first block")
+	}
+	o = before.audit()
+	for _, h := range before.signedHeads() {
+		o.Signed = h
+		if a, err := audit.Run(o); err != nil || len(a.Problems) > 0 {
+			t.Errorf("the old history and its own head %s: %+v, %v", h.ID, a, err)
+		}
+	}
+	other, _ := ledger.NewHeadKey()
+	forged := *before.signedHeads()[0]
+	if _, err := other.Sign(&forged); err != nil {
+		t.Fatal(err)
+	}
+	o.Signed = &forged
+	if a, err := audit.Run(o); err != nil || len(a.Problems) != 1 || !strings.Contains(a.Problems[0].Error(), "signed with key") {
+		t.Errorf("a head signed by another: %+v, %v", a, err)
+	}
+}
+
+// Every account's row in every block and its score in every slice is proved up to a signed head, by the text
+// alone; a text that says anything else is no proof.
+func TestProofs(t *testing.T) {
+	dir := t.TempDir()
+	w := audited(t, dir)
+	w.settle()
+	w.audit()
+	defer w.stop()
+	var proofs [][]byte
+	add := func(p *audit.Proof, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Head == nil {
+			t.Error("no signed head is reached")
+		}
+		text, err := p.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		proofs = append(proofs, text)
+		again, err := audit.ParseProof(text)
+		if err != nil || again.Check() != nil {
+			t.Errorf("%v, %v\n%s", err, again.Check(), text)
+		}
+	}
+	for _, name := range []string{"b1", "b2"} {
+		doc := w.doc(block(name))
+		for i := 1; i <= 3; i++ {
+			p, err := audit.ProveRow(dir, testPool, w.book, &doc, accountOf(i))
+			add(p, err)
+			if want := doc.Credits[indexOf(doc.Credits, accountOf(i))].Amount; p.Row.Amount != want {
+				t.Errorf("%s: proved %d, credited %d", name, p.Row.Amount, want)
+			}
+		}
+	}
+	scores := 0
+	for number := uint64(1); number <= 4; number++ {
+		for i := 1; i <= 3; i++ {
+			p, err := audit.ProveScore(dir, testPool, w.book, number, accountOf(i))
+			if errors.Is(err, audit.ErrNothing) {
+				continue
+			}
+			add(p, err)
+			scores++
+		}
+	}
+	if scores < 4 {
+		t.Errorf("%d scores in the slices", scores)
+	}
+	doc := w.doc(block("b1"))
+	if _, err := audit.ProveRow(dir, testPool, w.book, &doc, accountOf(9)); !errors.Is(err, audit.ErrNothing) {
+		t.Errorf("a row of a stranger: %v", err)
+	}
+	if _, err := audit.ProveScore(dir, testPool, w.book, 1, accountOf(9)); !errors.Is(err, audit.ErrNothing) {
+		t.Errorf("a score of a stranger: %v", err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.SampledFrom(proofs).Draw(t, "proof")
+		bad := bytes.Clone(text)
+		bad[rapid.IntRange(0, len(bad)-1).Draw(t, "offset")] ^= byte(rapid.IntRange(1, 255).Draw(t, "bits"))
+		p, err := audit.ParseProof(bad)
+		if err != nil {
+			return
+		}
+		if again, err := p.Text(); err != nil || bytes.Equal(again, text) {
+			return // white space, or another spelling of the same
+		}
+		if err := p.Check(); err == nil {
+			t.Fatalf("accepted:\n%s", bad)
+		}
+	})
+}
+
+func indexOf(credits []pool.Credit, account pool.AccountID) int {
+	for i, c := range credits {
+		if c.Account == account {
+			return i
+		}
+	}
+	return -1
+}
+
+func FuzzParseProof(f *testing.F) {
+	f.Add([]byte(`{"v":1,"pool":"p","row":{"row":"00"}}`))
+	p := audit.Proof{V: 1, Pool: "p", Score: &audit.ScoreProof{Number: 1}}
+	b, _ := json.Marshal(p)
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := audit.ParseProof(b)
+		if err != nil {
+			return
+		}
+		_ = p.Check() // must not panic
+		text, err := p.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := audit.ParseProof(text)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if twice, err := again.Text(); err != nil || !bytes.Equal(text, twice) {
+			t.Errorf("%s\n%s", text, twice)
+		}
+	})
+}
