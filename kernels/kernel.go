@@ -36,6 +36,14 @@ type Kernel interface {
 	Scan(header *[HeaderSize]byte, first uint32, count uint64, target *[32]byte, found func(nonce uint32) bool) (hashes uint64)
 }
 
+// Batch is a Kernel for which many hashes at a time cost less a piece than one
+// by one.
+type Batch interface {
+	Kernel
+	// HashBatch sets out[i] to the hash of headers[i]; out is as long as headers.
+	HashBatch(headers [][HeaderSize]byte, out [][32]byte)
+}
+
 // Meets tells whether hash (little-endian number) is at most target (big-endian
 // number).
 func Meets(hash, target *[32]byte) bool {

@@ -65,6 +65,11 @@ type Chain interface {
 	ParseCoinbase(block []byte) (CoinbaseTx, error)
 	// PowHash is the proof-of-work hash of a header; its number must not exceed the target.
 	PowHash(header *[80]byte) Hash
+	// PowHashes sets out[i] to the proof-of-work hash of headers[i]. Where it is dear, many at a time
+	// cost less a piece.
+	PowHashes(headers [][80]byte, out []Hash)
 	// BlockID is the hash by which the network names a header.
 	BlockID(header *[80]byte) Hash
+	// MerkleRoot folds a coinbase in non-witness form with its branch: [MerkleRoot] of its id.
+	MerkleRoot(coinbase []byte, branch []Hash) Hash
 }

@@ -91,7 +91,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	if cfg.VersionMask == 0 {
 		cfg.VersionMask = MaskBIP320
 	}
-	e := &Engine{cfg: cfg, params: cfg.Chain.Params(), maxSolo: maxSolo, hashing: newHashing(cfg.Chain.PowHash)}
+	e := &Engine{cfg: cfg, params: cfg.Chain.Params(), maxSolo: maxSolo, hashing: newHashing(cfg.Chain.PowHashes)}
 	e.space = &space{id: cfg.Epoch}
 	worst := &Template{Height: 1<<31 - 1, CoinbaseValue: 1, WitnessCommitment: make([]byte, 38)}
 	spec := e.spec(e.space, []Output{{Script: cfg.RewardScript, Value: 1}})
@@ -384,7 +384,7 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 
 	coinbase := j.AppendCoinbase(make([]byte, 0, 512), sub.Salt, is.Extranonce1, &sub.Extranonce2)
 	var header [80]byte
-	PutHeader(&header, version, t.PrevHash, MerkleRoot(DoubleSHA256(coinbase), j.Branch), sub.NTime, t.Bits, sub.Nonce)
+	PutHeader(&header, version, t.PrevHash, e.cfg.Chain.MerkleRoot(coinbase, j.Branch), sub.NTime, t.Bits, sub.Nonce)
 	id := e.cfg.Chain.BlockID(&header)
 	key := [16]byte(id[:16])
 	_, seen := s.Seen[key]

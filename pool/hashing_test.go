@@ -2,6 +2,7 @@ package pool
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,12 @@ func (c *dearChain) PowHash(h *[80]byte) Hash {
 	c.hashes.Add(1)
 	time.Sleep(c.cost)
 	return c.toyChain.PowHash(h)
+}
+
+func (c *dearChain) PowHashes(headers [][80]byte, out []Hash) {
+	for i := range headers {
+		out[i] = c.PowHash(&headers[i])
+	}
 }
 
 func dearEngine(t *testing.T) (*Engine, *dearChain) {
@@ -180,6 +187,53 @@ func TestMisserComesBack(t *testing.T) {
 		good := find(e, s, is, is.Target, e.Current().NetworkTarget)
 		if v := e.Submit(s, good, toyNow); v.Reject != Accepted || s.Misses != 0 {
 			t.Errorf("%v, %d misses", v.Reject, s.Misses)
+		}
+	})
+}
+
+// TestHashedTogether holds that what gathers while all places are taken is hashed together, in the order of
+// asking and each header for who asked.
+func TestHashedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chain := newToyChain()
+		var mu sync.Mutex
+		var groups [][]byte
+		h := newHashing(func(headers [][80]byte, out []Hash) {
+			var group []byte
+			for i := range headers {
+				group = append(group, headers[i][0])
+			}
+			mu.Lock()
+			groups = append(groups, group)
+			mu.Unlock()
+			time.Sleep(time.Millisecond)
+			chain.PowHashes(headers, out)
+		})
+		h.places = 2
+		var wg sync.WaitGroup
+		for i := range byte(2 + 60) {
+			wg.Go(func() {
+				header := [80]byte{0: i, 40: i}
+				if pow, took := h.compute(&header); pow != chain.PowHash(&header) || took <= 0 {
+					t.Errorf("header %d: %v in %v", i, pow, took)
+				}
+			})
+			synctest.Wait() // until it hashes or queues
+		}
+		wg.Wait()
+		slices.SortFunc(groups, func(a, b []byte) int { return int(a[0]) - int(b[0]) }) // two begin at the same time
+		var sizes []int
+		for _, group := range groups {
+			sizes = append(sizes, len(group))
+		}
+		if want := []int{1, 1, maxTogether, 18, 9, 5, 2, 1, 1}; !slices.Equal(sizes, want) {
+			t.Errorf("hashed in groups of %v, want %v", sizes, want)
+		}
+		if order := slices.Concat(groups...); !slices.IsSorted(order) || len(order) != 62 {
+			t.Errorf("hashed in the order %v", order)
+		}
+		if h.busy != 0 || len(h.queue) != 0 {
+			t.Errorf("%d places taken, %d in the queue", h.busy, len(h.queue))
 		}
 	})
 }

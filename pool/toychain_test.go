@@ -33,6 +33,14 @@ func (c *toyChain) Block(dst []byte, _ *Template, header *[80]byte, coinbase []b
 }
 func (c *toyChain) ParseCoinbase([]byte) (CoinbaseTx, error) { return CoinbaseTx{}, nil }
 func (c *toyChain) BlockID(h *[80]byte) Hash                 { return DoubleSHA256(h[:]) }
+func (c *toyChain) MerkleRoot(coinbase []byte, branch []Hash) Hash {
+	return MerkleRoot(DoubleSHA256(coinbase), branch)
+}
+func (c *toyChain) PowHashes(headers [][80]byte, out []Hash) {
+	for i := range headers {
+		out[i] = c.PowHash(&headers[i])
+	}
+}
 func (c *toyChain) PowHash(h *[80]byte) (out Hash) {
 	x := binary.LittleEndian.Uint64(h[36:]) + 0x9e3779b97f4a7c15*uint64(binary.LittleEndian.Uint32(h[76:])+1)
 	x ^= x >> 30

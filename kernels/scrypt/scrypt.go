@@ -23,7 +23,7 @@ const (
 // It holds no state.
 type Kernel struct{}
 
-var _ kernels.Kernel = Kernel{}
+var _ kernels.Batch = Kernel{}
 
 // Name is "scrypt".
 func (Kernel) Name() string { return name }
@@ -43,6 +43,9 @@ func (Kernel) Hash(header *[kernels.HeaderSize]byte) [32]byte {
 func (Kernel) Scan(header *[kernels.HeaderSize]byte, first uint32, count uint64, target *[32]byte, found func(nonce uint32) bool) uint64 {
 	return fastest().Kernel.Scan(header, first, count, target, found)
 }
+
+// HashBatch is the function HashBatch.
+func (Kernel) HashBatch(headers [][kernels.HeaderSize]byte, out [][32]byte) { HashBatch(headers, out) }
 
 // HashBatch sets out[i] to the hash of headers[i]; out must be as long as
 // headers. A hash in a batch of as many as [Fastest] has lanes, or more, costs a

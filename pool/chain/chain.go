@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/adit-pool/adit/kernels"
+	"github.com/adit-pool/adit/kernels/sha256d"
 	"github.com/adit-pool/adit/pool"
 )
 
@@ -88,5 +89,35 @@ func (c *Coin) Subsidy(height int64) pool.Amount {
 // PowHash is the kernel's hash of the header.
 func (c *Coin) PowHash(header *[80]byte) pool.Hash { return c.kernel.Hash(header) }
 
+// PowHashes hashes in batches where the kernel can.
+func (c *Coin) PowHashes(headers [][80]byte, out []pool.Hash) {
+	many, ok := c.kernel.(kernels.Batch)
+	if !ok {
+		for i := range headers {
+			out[i] = c.kernel.Hash(&headers[i])
+		}
+		return
+	}
+	var hashes [64][32]byte
+	for len(headers) > 0 {
+		n := min(len(headers), len(hashes))
+		many.HashBatch(headers[:n], hashes[:n])
+		for i := range n {
+			out[i] = hashes[i]
+		}
+		headers, out = headers[n:], out[n:]
+	}
+}
+
 // BlockID is SHA-256d of the header, whatever the proof of work is.
-func (c *Coin) BlockID(header *[80]byte) pool.Hash { return pool.DoubleSHA256(header[:]) }
+func (c *Coin) BlockID(header *[80]byte) pool.Hash { return sha256d.SumHeader(header) }
+
+// MerkleRoot is by the kernel's SHA-256d, which is sooner done than the standard library's: it is most of
+// what a share costs.
+func (c *Coin) MerkleRoot(coinbase []byte, branch []pool.Hash) pool.Hash {
+	root := sha256d.Sum(coinbase)
+	for i := range branch {
+		sha256d.Sum64(&root, &root, (*[32]byte)(&branch[i]))
+	}
+	return root
+}

@@ -48,7 +48,11 @@ func (toyChain) Block(dst []byte, _ *pool.Template, h *[80]byte, coinbase []byte
 }
 func (toyChain) ParseCoinbase([]byte) (pool.CoinbaseTx, error) { return pool.CoinbaseTx{}, nil }
 func (toyChain) PowHash(h *[80]byte) pool.Hash                 { return pool.DoubleSHA256(h[:]) }
-func (toyChain) BlockID(h *[80]byte) pool.Hash                 { return pool.DoubleSHA256(h[:]) }
+func (toyChain) PowHashes([][80]byte, []pool.Hash)             { panic("hashes are not dear") }
+func (toyChain) MerkleRoot(coinbase []byte, branch []pool.Hash) pool.Hash {
+	return pool.MerkleRoot(pool.DoubleSHA256(coinbase), branch)
+}
+func (toyChain) BlockID(h *[80]byte) pool.Hash { return pool.DoubleSHA256(h[:]) }
 
 // memStream is Redis as the edge sees it, with the rules of the Lua script, and with what can happen
 // to a Redis.

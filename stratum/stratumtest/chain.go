@@ -38,7 +38,15 @@ func (c *chain) Script(address string) ([]byte, error) {
 func (c *chain) Address([]byte) (string, error) { return "", errors.New("not kept") }
 func (c *chain) Subsidy(int64) pool.Amount      { return 5_000_000_000 }
 func (c *chain) PowHash(h *[80]byte) pool.Hash  { return pool.DoubleSHA256(h[:]) }
-func (c *chain) BlockID(h *[80]byte) pool.Hash  { return pool.DoubleSHA256(h[:]) }
+func (c *chain) PowHashes(headers [][80]byte, out []pool.Hash) {
+	for i := range headers {
+		out[i] = c.PowHash(&headers[i])
+	}
+}
+func (c *chain) MerkleRoot(coinbase []byte, branch []pool.Hash) pool.Hash {
+	return pool.MerkleRoot(pool.DoubleSHA256(coinbase), branch)
+}
+func (c *chain) BlockID(h *[80]byte) pool.Hash { return pool.DoubleSHA256(h[:]) }
 
 func (c *chain) Coinbase(t *pool.Template, spec *pool.CoinbaseSpec) (prefix, suffix []byte, err error) {
 	script := binary.LittleEndian.AppendUint32([]byte{4}, uint32(t.Height))

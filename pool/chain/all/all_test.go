@@ -1,9 +1,11 @@
 package all_test
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/chain/all"
 )
 
@@ -32,4 +34,44 @@ func TestFind(t *testing.T) {
 	f("fantasy", "mainnet", "not known")
 	f("bitcoin", "testnet3", "choose one of mainnet, testnet4")
 	f("", "", "no coin is named")
+}
+
+// TestHashes holds what coins compute by fast kernels to the straight functions.
+func TestHashes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	fill := func(b []byte) {
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+	}
+	for _, s := range all.Supported() {
+		coin, network, _ := strings.Cut(s, " ")
+		c, err := all.Find(coin, network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for branches := range 14 {
+			coinbase, branch := make([]byte, 60+rng.IntN(400)), make([]pool.Hash, branches)
+			fill(coinbase)
+			for i := range branch {
+				fill(branch[i][:])
+			}
+			if got, want := c.MerkleRoot(coinbase, branch), pool.MerkleRoot(pool.DoubleSHA256(coinbase), branch); got != want {
+				t.Fatalf("%s: root of %d bytes with %d branches: %v, want %v", s, len(coinbase), branches, got, want)
+			}
+		}
+		headers, out := make([][80]byte, 70), make([]pool.Hash, 70)
+		for i := range headers {
+			fill(headers[i][:])
+		}
+		c.PowHashes(headers, out)
+		for i := range headers {
+			if out[i] != c.PowHash(&headers[i]) {
+				t.Errorf("%s: hash %d of %d differs alone", s, i, len(headers))
+			}
+			if got, want := c.BlockID(&headers[i]), pool.DoubleSHA256(headers[i][:]); got != want {
+				t.Errorf("%s: id %v, want %v", s, got, want)
+			}
+		}
+	}
 }
