@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
+	"strconv"
 )
 
 // Work is a number of expected hashes, or a score derived from it: an unsigned 128-bit integer.
@@ -87,7 +88,12 @@ func (a Work) MulDiv(b, c Work) (Work, error) {
 func (a Work) Float64() float64 { return math.Ldexp(float64(a.Hi), 64) + float64(a.Lo) }
 
 // String writes a in decimal.
-func (a Work) String() string { return a.Big().String() }
+func (a Work) String() string {
+	if a.Hi == 0 {
+		return strconv.FormatUint(a.Lo, 10)
+	}
+	return a.Big().String()
+}
 
 // MarshalText writes a in decimal.
 func (a Work) MarshalText() ([]byte, error) { return []byte(a.String()), nil }

@@ -38,7 +38,7 @@ func run(args []string) error {
 	}
 	root.AddCommand(
 		serveCommand(), mineCommand(), payoutCommand(), journalCommand(), slicesCommand(), doctorCommand(), versionCommand(),
-		verifyCommand(), explainCommand(), proveCommand(), ledgerCommand(), banCommand(),
+		verifyCommand(), explainCommand(), proveCommand(), ledgerCommand(), banCommand(), benchCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)

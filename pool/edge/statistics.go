@@ -156,27 +156,41 @@ func less(a, b *pool.Hash) bool {
 }
 
 // take returns what was counted since the last call, and begins anew. Workers without a session and
-// without a share since then are forgotten.
+// without a share since then are forgotten. Of more than maxReported the others come with a later report.
 func (t *statistics) take(now time.Time) pool.Report {
+	r, counted := t.counted(now)
 	diffOne := t.chain.Params().DiffOne
+	r.Workers = make([]pool.WorkerReport, len(counted))
+	for i := range counted {
+		r.Workers[i] = t.describe(counted[i].key, &counted[i].workerCount, diffOne)
+	}
+	return r
+}
+
+type counted struct {
+	key workerKey
+	workerCount
+}
+
+// counted copies the counts out: shares wait meanwhile, so nothing is computed here.
+func (t *statistics) counted(now time.Time) (pool.Report, []counted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := pool.Report{
-		Time: now.UnixMilli(), Interval: now.Sub(t.since).Milliseconds(), Sessions: len(t.sessions),
-		Workers: make([]pool.WorkerReport, 0, min(len(t.workers), maxReported)),
-	}
+	r := pool.Report{Time: now.UnixMilli(), Interval: now.Sub(t.since).Milliseconds(), Sessions: len(t.sessions)}
 	t.since = now
+	out := make([]counted, 0, min(len(t.workers), maxReported))
 	for k, c := range t.workers {
 		if !c.active && c.sessions == 0 {
 			delete(t.workers, k)
 			continue
 		}
-		if len(r.Workers) < maxReported {
-			r.Workers = append(r.Workers, t.describe(k, c, diffOne))
+		if len(out) == maxReported {
+			break
 		}
+		out = append(out, counted{k, *c})
 		*c = workerCount{script: c.script, agent: c.agent, sessions: c.sessions, difficulty: c.difficulty, lastShare: c.lastShare}
 	}
-	return r
+	return r, out
 }
 
 func (t *statistics) describe(k workerKey, c *workerCount, diffOne pool.Target) pool.WorkerReport {

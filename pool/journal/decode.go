@@ -7,8 +7,9 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// maxInterned bounds the scripts and names a Decoder remembers.
-const maxInterned = 1 << 16
+// maxInterned bounds the scripts and names a Decoder remembers: some 50 MB of them. Below the number of
+// accounts at work it would forget and hash all the time.
+const maxInterned = 1 << 18
 
 // Decoder reads blocks and remembers scripts, account ids and worker names between them, so that a long
 // run over blocks of the same miners allocates nothing. Not for concurrent use.

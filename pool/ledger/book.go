@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,10 +147,7 @@ func (b *Book) loadLine(line []byte, offset int64) error {
 	if _, known := b.keys[e.Key]; known {
 		return fmt.Errorf("%w: key %q twice", ErrEntry, e.Key)
 	}
-	digest, err := e.digest()
-	if err != nil {
-		return err
-	}
+	digest := e.digest()
 	after, err := b.balances.changes(&e)
 	if err != nil {
 		return err
@@ -341,10 +339,14 @@ func (t *batch) add(e Entry) (Entry, error) {
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
-	digest, err := e.digest()
-	if err != nil {
-		return Entry{}, err
+	if e.Body != nil { // as it will be read back
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, e.Body); err != nil {
+			return Entry{}, fmt.Errorf("%w: body: %w", ErrEntry, err)
+		}
+		e.Body = compact.Bytes()
 	}
+	digest := e.digest()
 	known, ok := b.keys[e.Key]
 	if k, staged := t.keys[e.Key]; staged {
 		known, ok = k, true
@@ -369,13 +371,6 @@ func (t *batch) add(e Entry) (Entry, error) {
 	}
 	if len(body) > maxLine-hashDigits-2 {
 		return Entry{}, fmt.Errorf("%w: %d bytes", ErrEntry, len(body))
-	}
-	if e.Body != nil { // as it will be read back
-		var stored Entry
-		if err := json.Unmarshal(body, &stored); err != nil {
-			return Entry{}, fmt.Errorf("%w: %w", ErrEntry, err)
-		}
-		e.Body = stored.Body
 	}
 	s := staged{entry: e, after: after, digest: digest, offset: int64(len(t.lines))}
 	t.lines, s.hash = appendLine(t.lines, body, t.head.Hash)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -101,14 +102,44 @@ func (e *Entry) check() error {
 	return nil
 }
 
-// digest is what must be equal when a key comes again: kind, subject, postings, overdrafts and body.
-func (e *Entry) digest() ([16]byte, error) {
-	b, err := encode(Entry{Kind: e.Kind, Subject: e.Subject, Postings: e.Postings, Overdraft: e.Overdraft, Body: e.Body})
-	if err != nil {
-		return [16]byte{}, err
+// digest is what must be equal when a key comes again: kind, subject, postings, overdrafts and body without
+// its spaces. It is never stored.
+func (e *Entry) digest() [16]byte {
+	h := sha256.New()
+	var buf []byte
+	number := func(n int64) { buf = binary.LittleEndian.AppendUint64(buf, uint64(n)) }
+	text := func(s string) {
+		number(int64(len(s)))
+		buf = append(buf, s...)
+		h.Write(buf)
+		buf = buf[:0]
 	}
-	h := sha256.Sum256(b)
-	return [16]byte(h[:16]), nil
+	text(e.Kind)
+	if e.Subject == nil {
+		text("")
+	} else {
+		text("subject")
+		number(e.Subject.Rank)
+		text(e.Subject.Set)
+		text(e.Subject.ID)
+	}
+	number(int64(len(e.Postings)))
+	for i := range e.Postings {
+		p := &e.Postings[i]
+		number(int64(p.Amount))
+		text(string(p.Debit))
+		text(string(p.Credit))
+	}
+	number(int64(len(e.Overdraft)))
+	for _, a := range e.Overdraft {
+		text(string(a))
+	}
+	h.Write(buf)
+	var compact bytes.Buffer
+	if json.Compact(&compact, e.Body) == nil { // else there is none
+		h.Write(compact.Bytes())
+	}
+	return [16]byte(h.Sum(nil))
 }
 
 // encode writes e as one JSON object without a newline.

@@ -42,6 +42,7 @@ type Redis struct {
 	client goredis.UniversalClient // static
 	now    func() time.Time        // static
 	log    zerolog.Logger          // static
+	count  counter
 }
 
 // Open connects, and checks that the server keeps what it is given.
@@ -68,6 +69,7 @@ func Open(ctx context.Context, o Options) (*Redis, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
+	r.client.AddHook(&r.count)
 	if err := r.client.Ping(ctx).Err(); err != nil {
 		r.client.Close()
 		return nil, fmt.Errorf("connect to redis at %s: %w", u.Addrs[0], err)

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/adit-pool/adit/pool"
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // How long statistics live, and how they are cut.
@@ -28,7 +27,7 @@ const (
 	edgeStale  = time.Hour   // and is forgotten after this long
 	maxAgent   = 60          // bytes of a user agent: more would unpack the hash in Redis
 	maxWorkers = 10_000      // names kept an account
-	ringOps    = 256         // operations a script call
+	reportOps  = 1000        // operations a script call: some 3 ms of Redis' time
 )
 
 // Report stores an edge's statistics. It is lossy: a report that comes twice counts twice.
@@ -97,11 +96,15 @@ func (p *Pool) reportPool(ctx context.Context, r *pool.Report) error {
 	return nil
 }
 
-// reportWorkers stores what concerns accounts and workers.
+// reportWorkers stores what concerns accounts and workers: a thousand small changes a script call, since
+// an edge has tens of thousands of workers.
 func (p *Pool) reportWorkers(ctx context.Context, r *pool.Report) error {
-	b := ringBatch{p: p}
-	pipe := p.r.client.Pipeline()
-	begun := r.Time - r.Interval
+	b := changes{p: p}
+	begun := strconv.FormatInt(r.Time-r.Interval, 10)
+	now := strconv.FormatInt(r.Time, 10)
+	lives := strconv.FormatInt(statsTTL.Milliseconds(), 10)
+	dayAgo := "(" + strconv.FormatInt(r.Time-24*hourMs, 10)
+	most := strconv.Itoa(-maxWorkers - 1)
 	minute := strconv.FormatInt(r.Time/minuteMs, 10)
 	minuteField := "m" + strconv.FormatInt(r.Time/minuteMs%recent, 10)
 	ten := strconv.FormatInt(r.Time/tenMs, 10)
@@ -117,86 +120,80 @@ func (p *Pool) reportWorkers(ctx context.Context, r *pool.Report) error {
 		}
 		if _, known := accountWork[w.Account]; !known {
 			key := p.k.account(w.Account)
-			pipe.HSet(ctx, key, "address", w.Address)
-			pipe.HSetNX(ctx, key, "since", begun)
-			pipe.PExpire(ctx, key, statsTTL)
+			b.add(key, "set", "address", w.Address, "")
+			b.add(key, "setnx", "since", begun, "")
+			b.add(key, "expire", lives, "", "")
 		}
 		accountWork[w.Account] += w.Work
 
 		key := p.k.worker(w.Account, w.Worker)
-		pipe.HSet(ctx, key, "name", w.Worker, "agent", cut(w.Agent, maxAgent),
-			"difficulty", formatFloat(w.Difficulty))
-		pipe.HSetNX(ctx, key, "since", begun)
-		pipe.PExpire(ctx, key, statsTTL)
-		index := p.k.workers(w.Account)
-		pipe.ZAdd(ctx, index, goredis.Z{Score: float64(r.Time), Member: w.Worker})
-		pipe.ZRemRangeByScore(ctx, index, "-inf", "("+strconv.FormatInt(r.Time-24*hourMs, 10))
-		pipe.ZRemRangeByRank(ctx, index, 0, -maxWorkers-1)
-		pipe.PExpire(ctx, index, statsTTL)
+		b.add(key, "set", "name", w.Worker, "")
+		b.add(key, "set", "agent", cut(w.Agent, maxAgent), "")
+		b.add(key, "set", "difficulty", formatFloat(w.Difficulty), "")
+		b.add(key, "setnx", "since", begun, "")
 		if w.Accepted > 0 {
-			pipe.ZAdd(ctx, p.k.activeAccounts(), goredis.Z{Score: float64(w.LastShare), Member: w.Account.String()})
-			pipe.ZAdd(ctx, p.k.activeWorkers(), goredis.Z{Score: float64(w.LastShare), Member: workerMember(w.Account, w.Worker)})
-			b.add(key, "a"+hourSlot, hour, strconv.FormatUint(w.Accepted, 10))
+			b.add(key, "ring", "a"+hourSlot, hour, strconv.FormatUint(w.Accepted, 10))
 		}
 		if w.Work > 0 {
-			b.add(key, minuteField, minute, formatFloat(w.Work))
+			b.add(key, "ring", minuteField, minute, formatFloat(w.Work))
 		}
 		for reason, n := range w.Rejected {
-			b.add(key, "r"+hourSlot+":"+knownReason(reason), hour, strconv.FormatUint(n, 10))
+			b.add(key, "ring", "r"+hourSlot+":"+knownReason(reason), hour, strconv.FormatUint(n, 10))
 		}
 		if w.LastShare > 0 {
-			b.add(key, "last", "", strconv.FormatInt(w.LastShare, 10))
+			b.add(key, "max", "last", strconv.FormatInt(w.LastShare, 10), "")
 		}
 		if w.BestShare > 0 {
-			b.add(key, "best", "", formatFloat(w.BestShare))
+			b.add(key, "max", "best", formatFloat(w.BestShare), "")
 		}
-		if pipe.Len() >= 1000 {
-			if _, err := pipe.Exec(ctx); err != nil {
-				return err
-			}
+		b.add(key, "expire", lives, "", "")
+		index := p.k.workers(w.Account)
+		b.add(index, "zadd", now, w.Worker, "")
+		b.add(index, "zcut", dayAgo, most, "")
+		b.add(index, "expire", lives, "", "")
+		if w.Accepted > 0 {
+			last := strconv.FormatInt(w.LastShare, 10)
+			b.add(p.k.activeAccounts(), "zadd", last, w.Account.String(), "")
+			b.add(p.k.activeWorkers(), "zadd", last, workerMember(w.Account, w.Worker), "")
 		}
 	}
 	for id, work := range accountWork {
 		if work > 0 {
-			b.add(p.k.account(id), minuteField, minute, formatFloat(work))
-			b.add(p.k.account(id), tenField, ten, formatFloat(work))
+			b.add(p.k.account(id), "ring", minuteField, minute, formatFloat(work))
+			b.add(p.k.account(id), "ring", tenField, ten, formatFloat(work))
 		}
 	}
 	gone := "(" + strconv.FormatInt(r.Time-tenMs, 10)
 	for _, key := range []string{p.k.activeAccounts(), p.k.activeWorkers()} {
-		pipe.ZRemRangeByScore(ctx, key, "-inf", gone)
-		pipe.PExpire(ctx, key, statsTTL)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return err
+		b.add(key, "zcut", gone, "", "")
+		b.add(key, "expire", lives, "", "")
 	}
 	return b.flush(ctx)
 }
 
-// ringBatch collects operations for ring.lua.
-type ringBatch struct {
+// changes collects operations for report.lua.
+type changes struct {
 	p   *Pool
-	ops [][4]string // key, field, stamp, value
+	ops [][5]string // key, operation and its arguments
 }
 
-func (b *ringBatch) add(key, field, stamp, value string) {
-	b.ops = append(b.ops, [4]string{key, field, stamp, value})
-}
+func (b *changes) add(key, op, x, y, z string) { b.ops = append(b.ops, [5]string{key, op, x, y, z}) }
 
-func (b *ringBatch) flush(ctx context.Context) error {
+func (b *changes) flush(ctx context.Context) error {
 	for len(b.ops) > 0 {
-		n := min(len(b.ops), ringOps)
+		n := min(len(b.ops), reportOps)
 		var names []string
 		number := make(map[string]int)
-		args := make([]any, 0, 4*n)
-		for _, op := range b.ops[:n] {
+		args := make([]any, 0, 5*n)
+		for i := range b.ops[:n] {
+			op := &b.ops[i]
 			if number[op[0]] == 0 {
 				names = append(names, op[0])
 				number[op[0]] = len(names) + 1 // KEYS[1] is the guard's
 			}
-			args = append(args, number[op[0]], op[1], op[2], op[3])
+			args = append(args, number[op[0]], op[1], op[2], op[3], op[4])
 		}
-		if _, err := b.p.run(ctx, ringLua, names, args...); err != nil {
+		if _, err := b.p.run(ctx, reportLua, names, args...); err != nil {
 			return err
 		}
 		b.ops = b.ops[n:]

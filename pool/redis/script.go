@@ -39,8 +39,8 @@ var leaseLua string
 //go:embed lua/window.lua
 var windowLua string
 
-//go:embed lua/ring.lua
-var ringLua string
+//go:embed lua/report.lua
+var reportLua string
 
 // run executes a script behind the guard, which is KEYS[1] = meta, ARGV[1] = identity; the script's own
 // keys and arguments follow from KEYS[2] and ARGV[2].

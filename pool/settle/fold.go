@@ -224,11 +224,16 @@ func (f *fold) count(s *pool.Share) error {
 	if score.IsZero() {
 		return nil
 	}
-	if o.sums[s.Account], err = o.sums[s.Account].Add(score); err != nil {
+	sum, begun := o.sums[s.Account]
+	if sum, err = sum.Add(score); err != nil {
 		return fmt.Errorf("count the score of slice %d: %w", o.number, err)
 	}
+	o.sums[s.Account] = sum
 	if o.score, err = o.score.Add(score); err != nil {
 		return fmt.Errorf("count the score of slice %d: %w", o.number, err)
+	}
+	if begun {
+		return nil
 	}
 	if _, known := f.scripts[s.Account]; !known {
 		f.scripts[s.Account], o.scripts[s.Account] = s.Script, s.Script

@@ -1,0 +1,12 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func benchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure parts of Adit on this machine",
+	}
+	cmd.AddCommand(benchLedgerCommand())
+	return cmd
+}
