@@ -37,6 +37,7 @@ var imports = []importRule{
 	{"pool/slice", []string{"pool", "pool/journal", "pool/merkle"}, "the order of shares on disk, whoever folds or checks it"},
 	{"pool/allocation", []string{"pool", "pool/journal", "pool/ledger", "pool/merkle", "pool/slice"}, "one published file, whoever writes or checks it"},
 	{"pool/settle", []string{"pool", "pool/journal", "pool/ledger", "pool/slice", "pool/allocation"}, "schemes come through an interface of pool"},
+	{"pool/keeper", []string{"pool", "pool/journal", "pool/ledger", "pool/slice", "pool/allocation", "pool/settle"}, "a ledger role: its disk, its lease and its settler"},
 	{"pool/audit", []string{"pool", "pool/journal", "pool/ledger", "pool/merkle", "pool/slice", "pool/allocation"}, "checks the settler's files without the settler"},
 	{"pool/redis", []string{"pool", "pool/journal", "pool/ledger", "pool/edge", "pool/slice", "pool/settle"}, "the only door to Redis"},
 	{"stratum/...", []string{"pool"}, "sessions, whatever the coin and the books"},

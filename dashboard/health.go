@@ -14,7 +14,7 @@ const reportFresh = time.Minute
 // failure is one thing that keeps a pool from its work.
 type failure struct {
 	Pool  string `json:"pool"`
-	Part  string `json:"part"` // "redis", "node", "journal" or "job"
+	Part  string `json:"part"` // "redis", "node", "journal", "ledger" or "job"
 	Error string `json:"error"`
 }
 
@@ -80,6 +80,9 @@ func (p *poolState) failures(snap *snapshot) []failure {
 	if live.JournalError != "" {
 		add("journal", "%s", live.JournalError)
 	}
+	if why := ledgerDown(snap.view.Ledgers); why != "" {
+		add("ledger", "%s", why)
+	}
 	switch age := p.server.now().Sub(live.Job); {
 	case live.Job.IsZero():
 		add("job", "no job to give to miners")
@@ -87,6 +90,24 @@ func (p *poolState) failures(snap *snapshot) []failure {
 		add("job", "the job in hand is %s old", age.Round(time.Second))
 	}
 	return out
+}
+
+// ledgerDown says why nothing is settled, "" when a ledger role is active or none has ever told anything.
+func ledgerDown(ledgers []pool.LedgerReport) string {
+	why := ""
+	for _, l := range ledgers {
+		if l.State == pool.LedgerActive {
+			return ""
+		}
+		if why != "" {
+			why += "; "
+		}
+		why += l.Name + " is " + l.State
+		if l.Error != "" {
+			why += ": " + l.Error
+		}
+	}
+	return why
 }
 
 // nodesUp counts the nodes that answer; why says what is wrong when there is none.

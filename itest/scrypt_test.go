@@ -74,7 +74,7 @@ func startScrypt(t *testing.T, hashes float64) *scryptEdge {
 		t.Fatal(err)
 	}
 	e, err := edge.New(edge.Options{
-		Pool: "litecoin", Name: "edge", Chain: chain, Engine: engine, Journal: j, Stream: store, Candidates: store, Reports: store,
+		Pool: "litecoin", Name: "edge", Chain: chain, Engine: engine, Journal: j, Stream: store, Candidates: store, Reports: store, Ledger: store,
 		Dir: dir + "/candidates", Log: zerolog.Nop(), ReportEvery: time.Hour,
 	})
 	if err != nil {

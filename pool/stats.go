@@ -43,6 +43,25 @@ type NodeReport struct {
 	Since  time.Time `json:"since"` // of the present state
 }
 
+// The states of a ledger role.
+const (
+	LedgerActive  = "active"  // settles
+	LedgerStandby = "standby" // holds a copy and waits
+	LedgerStopped = "stopped" // cannot settle, see Error; it goes on trying
+	LedgerSilent  = "silent"  // has not reported for a minute
+)
+
+// LedgerReport is what a ledger role says of itself.
+type LedgerReport struct {
+	Name  string `json:"name"`
+	Time  int64  `json:"time"` // Unix milliseconds
+	State string `json:"state"`
+	Error string `json:"error,omitempty"`
+	Seq   uint64 `json:"seq"`             // last entry of its disk
+	Term  uint64 `json:"term"`            // of that entry
+	Disks string `json:"disks,omitempty"` // of an active one that has a peer: "both", "alone" or "degraded"
+}
+
 // PoolView is what pages and the API show of one pool.
 type PoolView struct {
 	Hashrate          float64 // hashes per second over the last ten minutes
@@ -59,6 +78,7 @@ type PoolView struct {
 	Rejected          map[string]uint64
 	History           []HistoryPoint // a day, one point a minute, oldest first
 	Nodes             []NodeReport
+	Ledgers           []LedgerReport
 	Reported          int64 // Unix milliseconds of the newest edge report, 0 when none
 }
 

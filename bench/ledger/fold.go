@@ -176,7 +176,7 @@ func (b *bench) fold(ctx context.Context, dir string, accounts, shares, perBlock
 	inner, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	var failed error
-	wg.Go(func() { failed = s.settler.Run(inner) })
+	wg.Go(func() { failed = s.settler.Run(inner, 1) })
 	// The first share of an account costs more than the others: it is no part of the measure.
 	err = s.await(ctx, func() bool { return s.folded.Load() >= uint64(accounts) })
 	began, cpu, at := time.Now(), processCPU(), s.folded.Load()
@@ -211,7 +211,7 @@ func (b *bench) closeBlock(ctx context.Context, dir string, window string) (r Bl
 	var wg sync.WaitGroup
 	var failed error
 	began := time.Now()
-	wg.Go(func() { failed = s.settler.Run(inner) })
+	wg.Go(func() { failed = s.settler.Run(inner, 1) })
 	defer func() {
 		stop()
 		wg.Wait()

@@ -88,7 +88,7 @@ func (b *bench) offer(ctx context.Context, accounts int, lasts time.Duration) (r
 	var parts sync.WaitGroup
 	var failed [2]error
 	parts.Go(func() { failed[0] = e.Run(inner) })
-	parts.Go(func() { failed[1] = s.settler.Run(inner) })
+	parts.Go(func() { failed[1] = s.settler.Run(inner, 1) })
 
 	if err := warm(inner, e, miners, accounts); err != nil {
 		stop()
@@ -130,7 +130,7 @@ func (b *bench) openEdge(dir string, chain pool.Chain, j *journal.Journal, p *re
 	}
 	return edge.New(edge.Options{
 		Pool: poolID, Name: "edge-1", Chain: chain, Engine: engine, Journal: j, Nodes: []pool.Node{newMemoryNode()},
-		Stream: p, Candidates: p, Reports: p, Dir: dir + "/candidates", Log: b.o.Log,
+		Stream: p, Candidates: p, Reports: p, Ledger: p, Dir: dir + "/candidates", Log: b.o.Log,
 	})
 }
 

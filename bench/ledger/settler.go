@@ -44,7 +44,7 @@ func (b *bench) openSettler(ctx context.Context, dir string, chain pool.Chain, n
 	}
 	k.settler, err = settle.New(settle.Options{
 		Pool: poolID, Chain: chain, Node: node, Book: k.book, Dir: filepath.Join(dir, "slices"),
-		Streams: streams{k.pool, &k.folded}, Lease: k.pool, Mirror: k.pool, Windows: k.pool, Scheme: scheme, FeePPM: 10_000,
+		Streams: streams{k.pool, &k.folded}, Mirror: k.pool, Windows: k.pool, Scheme: scheme, FeePPM: 10_000,
 		RewardScript: rewardScript, Allocations: filepath.Join(dir, "allocations"), Log: b.o.Log,
 	})
 	return k, err

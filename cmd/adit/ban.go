@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,14 +19,16 @@ import (
 func banRoutes(mux *http.ServeMux, rooms []*room) {
 	handle := func(pattern string, answer func(r *room, q url.Values) (any, func(io.Writer) error, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
-			for _, r := range rooms {
-				if r.cfg.ID == req.PathValue("pool") {
-					result, text, err := answer(r, req.URL.Query())
-					reply(w, result, err, text)
-					return
-				}
+			r, err := roomOf(rooms, req)
+			if err == nil && r.bans == nil {
+				err = errors.New("this process has no edge role: bans are each edge's own, ask there")
 			}
-			reply(w, nil, fmt.Errorf("no pool %q here", req.PathValue("pool")), nil)
+			if err != nil {
+				reply(w, nil, err, nil)
+				return
+			}
+			result, text, err := answer(r, req.URL.Query())
+			reply(w, result, err, text)
 		})
 	}
 	handle("GET /ban/{pool}/list", func(r *room, _ url.Values) (any, func(io.Writer) error, error) {

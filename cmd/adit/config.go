@@ -21,6 +21,8 @@ import (
 type Config struct {
 	DataDir   string          `toml:"data_dir"`
 	Redis     RedisConfig     `toml:"redis"`
+	Edge      EdgeConfig      `toml:"edge"`
+	Ledger    LedgerConfig    `toml:"ledger"`
 	Pool      []PoolConfig    `toml:"pool"`
 	Dashboard DashboardConfig `toml:"dashboard"`
 	Payout    PayoutConfig    `toml:"payout"`
@@ -30,6 +32,16 @@ type Config struct {
 // RedisConfig says where Redis is.
 type RedisConfig struct {
 	URL string `toml:"url"`
+}
+
+// EdgeConfig is about this host's edge.
+type EdgeConfig struct {
+	Name string `toml:"name"`
+}
+
+// LedgerConfig is about this host's ledger role.
+type LedgerConfig struct {
+	Name string `toml:"name"`
 }
 
 // PoolConfig is one pool: one coin on one network.
@@ -122,6 +134,8 @@ const (
 	defaultThreshold       = 1_000_000
 	defaultTag             = "/adit/"
 	defaultStratumMemory   = 1024
+	defaultEdge            = "edge-1"
+	defaultLedger          = "ledger-1"
 )
 
 // loadConfig reads, completes and checks a configuration file. Errors name the file, the line or the
@@ -172,6 +186,8 @@ func parseConfig(text string, env []string) (*Config, error) {
 	cfg := &Config{
 		DataDir:   "adit-data",
 		Redis:     RedisConfig{URL: defaultRedis},
+		Edge:      EdgeConfig{Name: defaultEdge},
+		Ledger:    LedgerConfig{Name: defaultLedger},
 		Dashboard: DashboardConfig{Listen: defaultDashboard},
 		Payout:    PayoutConfig{Threshold: defaultThreshold},
 		Log:       LogConfig{Level: "info", Format: "json"},
@@ -250,6 +266,11 @@ func (c *Config) check() error {
 	if err := checkListen("dashboard.listen", c.Dashboard.Listen); err != nil {
 		return err
 	}
+	for key, name := range map[string]string{"edge.name": c.Edge.Name, "ledger.name": c.Ledger.Name} {
+		if !dashboard.GoodPoolID(name) {
+			return fmt.Errorf("%s %q: give 1 to 32 of a-z, 0-9 and -", key, name)
+		}
+	}
 	if c.Payout.Threshold < 1 {
 		return fmt.Errorf("payout.threshold is %d: give base units above 0", c.Payout.Threshold)
 	}
@@ -302,9 +323,6 @@ func (p *PoolConfig) check(listeners map[string]string) error {
 	if p.StratumMemory < 16 || p.StratumMemory > 1<<20 {
 		return fmt.Errorf("stratum_memory_mib is %d: give 16 to 1048576; a rig takes some 12 KiB, with TLS 44", p.StratumMemory)
 	}
-	if len(p.Node) == 0 {
-		return errors.New("no [[pool.node]] table: at least one full node is needed")
-	}
 	for i, n := range p.Node {
 		if u, err := url.Parse(n.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return fmt.Errorf("node[%d].url %q: give http://host:port", i, n.URL)
@@ -318,9 +336,6 @@ func (p *PoolConfig) check(listeners map[string]string) error {
 		if given > 1 {
 			return fmt.Errorf("node[%d]: give only one of password, password_file, cookie_file", i)
 		}
-	}
-	if len(p.Stratum) == 0 {
-		return errors.New("no [[pool.stratum]] table: at least one listener is needed")
 	}
 	for i := range p.Stratum {
 		s := &p.Stratum[i]

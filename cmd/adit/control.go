@@ -17,8 +17,8 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// The running `adit serve` is the only one that writes to the ledger. Other commands ask it by HTTP over
-// a socket in the data directory, which only the owner of the directory can open.
+// The active ledger role is the only one that writes to the ledger. Other commands ask it by HTTP over a
+// socket in its data directory, which only the owner of the directory can open.
 
 // controlSocket is the socket's place in a data directory.
 func controlSocket(dataDir string) string { return filepath.Join(dataDir, "control.sock") }
@@ -29,8 +29,8 @@ type controlServer struct {
 	done chan error
 }
 
-// startControl serves payers by pool id, and the books of rooms.
-func startControl(dataDir string, payers map[string]*payer, rooms []*room) (*controlServer, error) {
+// startControl answers for rooms.
+func startControl(dataDir string, rooms []*room) (*controlServer, error) {
 	path := controlSocket(dataDir)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the old control socket: %w", err)
@@ -45,9 +45,14 @@ func startControl(dataDir string, payers map[string]*payer, rooms []*room) (*con
 	}
 	mux := http.NewServeMux()
 	find := func(w http.ResponseWriter, r *http.Request) *payer {
-		p := payers[r.PathValue("pool")]
-		if p == nil {
-			reply(w, nil, fmt.Errorf("no pool %q here", r.PathValue("pool")), nil)
+		room, err := roomOf(rooms, r)
+		var p *payer
+		if err == nil {
+			p, err = room.activePayer()
+		}
+		if err != nil {
+			reply(w, nil, err, nil)
+			return nil
 		}
 		return p
 	}
@@ -81,9 +86,9 @@ func startControl(dataDir string, payers map[string]*payer, rooms []*room) (*con
 		}
 	})
 	mux.HandleFunc("GET /pools", func(w http.ResponseWriter, r *http.Request) {
-		ids := make([]string, 0, len(payers))
-		for id := range payers {
-			ids = append(ids, id)
+		ids := make([]string, 0, len(rooms))
+		for _, r := range rooms {
+			ids = append(ids, r.cfg.ID)
 		}
 		reply(w, ids, nil, nil)
 	})
@@ -92,6 +97,16 @@ func startControl(dataDir string, payers map[string]*payer, rooms []*room) (*con
 	c := &controlServer{http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan error, 1)}
 	go func() { c.done <- c.http.Serve(l) }()
 	return c, nil
+}
+
+// roomOf finds the pool that a request names.
+func roomOf(rooms []*room, r *http.Request) (*room, error) {
+	for _, room := range rooms {
+		if room.cfg.ID == r.PathValue("pool") {
+			return room, nil
+		}
+	}
+	return nil, fmt.Errorf("no pool %q here", r.PathValue("pool"))
 }
 
 // stop ends the server after the calls under way.

@@ -165,6 +165,8 @@ func startDev(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logg
 	cfg := &Config{
 		DataDir:   o.DataDir,
 		Redis:     RedisConfig{URL: redisURL},
+		Edge:      EdgeConfig{Name: defaultEdge},
+		Ledger:    LedgerConfig{Name: defaultLedger},
 		Dashboard: DashboardConfig{Listen: o.Dashboard},
 		Payout:    PayoutConfig{Threshold: defaultThreshold, KeyFile: keyFile},
 		Log:       LogConfig{Level: "info", Format: "json"},

@@ -30,25 +30,28 @@ func stateOf(book *ledger.Book) (bookState, error) {
 
 // ledgerRoutes answers the commands of `adit ledger` about the rooms' books.
 func ledgerRoutes(mux *http.ServeMux, rooms []*room) {
-	handle := func(pattern string, answer func(r *room, q url.Values) (any, func(io.Writer) error, error)) {
+	handle := func(pattern string, answer func(r *room, book *ledger.Book, req *http.Request) (any, func(io.Writer) error, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
-			for _, r := range rooms {
-				if r.cfg.ID == req.PathValue("pool") {
-					result, text, err := answer(r, req.URL.Query())
-					reply(w, result, err, text)
-					return
-				}
+			r, err := roomOf(rooms, req)
+			var book *ledger.Book
+			if err == nil {
+				book, err = r.activeBook()
 			}
-			reply(w, nil, fmt.Errorf("no pool %q here", req.PathValue("pool")), nil)
+			if err != nil {
+				reply(w, nil, err, nil)
+				return
+			}
+			result, text, err := answer(r, book, req)
+			reply(w, result, err, text)
 		})
 	}
-	handle("GET /ledger/{pool}/state", func(r *room, _ url.Values) (any, func(io.Writer) error, error) {
-		s, err := stateOf(r.book)
+	handle("GET /ledger/{pool}/state", func(_ *room, book *ledger.Book, _ *http.Request) (any, func(io.Writer) error, error) {
+		s, err := stateOf(book)
 		return s, nil, err
 	})
-	handle("GET /ledger/{pool}/fees", func(r *room, _ url.Values) (any, func(io.Writer) error, error) {
+	handle("GET /ledger/{pool}/fees", func(_ *room, book *ledger.Book, _ *http.Request) (any, func(io.Writer) error, error) {
 		var fees []ledger.FeeDoc
-		for id, body := range r.book.Docs(ledger.SetFees) {
+		for id, body := range book.Docs(ledger.SetFees) {
 			var doc ledger.FeeDoc
 			if err := json.Unmarshal(body, &doc); err != nil {
 				return nil, nil, fmt.Errorf("read fee version %s: %w", id, err)
@@ -71,7 +74,8 @@ func decision(q url.Values) ledger.Decision {
 	return ledger.Decision{Author: q.Get("author"), Approver: q.Get("approver"), Reason: q.Get("reason")}
 }
 
-func changeFee(r *room, q url.Values) (any, func(io.Writer) error, error) {
+func changeFee(r *room, book *ledger.Book, req *http.Request) (any, func(io.Writer) error, error) {
+	q := req.URL.Query()
 	if r.cfg.Scheme == pool.SchemeSOLO.String() {
 		return nil, nil, errors.New("a solo pool's fee is paid by the blocks themselves: change fee_ppm in the configuration and start anew")
 	}
@@ -83,14 +87,14 @@ func changeFee(r *room, q url.Values) (any, func(io.Writer) error, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("--height %q is not a block height", q.Get("height"))
 	}
-	job := r.engine.Current()
-	if job == nil {
-		return nil, nil, errors.New("there is no work yet, so the chain's height is not known: try again")
+	tip, err := r.ring.Tip(req.Context())
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask the node for the chain's height: %w", err)
 	}
-	if now := job.Template.Height; height <= now {
+	if now := tip.Height + 1; height <= now {
 		return nil, nil, fmt.Errorf("--height %d is worked on or past: miners are to know a fee before they work for it; give %d or more", height, now+1)
 	}
-	e, err := ledger.ChangeFee(r.book, ledger.FeeDoc{PPM: uint32(ppm), Height: height}, decision(q))
+	e, err := ledger.ChangeFee(book, ledger.FeeDoc{PPM: uint32(ppm), Height: height}, decision(q))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,16 +104,17 @@ func changeFee(r *room, q url.Values) (any, func(io.Writer) error, error) {
 	}, nil
 }
 
-func adjust(r *room, q url.Values) (any, func(io.Writer) error, error) {
+func adjust(_ *room, book *ledger.Book, req *http.Request) (any, func(io.Writer) error, error) {
+	q := req.URL.Query()
 	amount, err := strconv.ParseInt(q.Get("amount"), 10, 64)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--amount %q is not a number of base units", q.Get("amount"))
 	}
-	account, address, err := findMiner(r.book, q.Get("miner"))
+	account, address, err := findMiner(book, q.Get("miner"))
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := ledger.Adjust(r.book, q.Get("key"), ledger.Adjustment{Account: account, Amount: pool.Amount(amount), Decision: decision(q)})
+	e, err := ledger.Adjust(book, q.Get("key"), ledger.Adjustment{Account: account, Amount: pool.Amount(amount), Decision: decision(q)})
 	again := ""
 	if errors.Is(err, ledger.ErrExists) {
 		again, err = " (made before; nothing was posted now)", nil
@@ -119,7 +124,7 @@ func adjust(r *room, q url.Values) (any, func(io.Writer) error, error) {
 	}
 	return e, func(out io.Writer) error {
 		_, err := fmt.Fprintf(out, "ledger entry %d: %+d to %s (account %s), who has %d available now%s\n",
-			e.Seq, amount, address, account, r.book.Balance(ledger.MinerAvailable(account)), again)
+			e.Seq, amount, address, account, book.Balance(ledger.MinerAvailable(account)), again)
 		return err
 	}, nil
 }

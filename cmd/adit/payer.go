@@ -17,7 +17,6 @@ import (
 type payer struct {
 	payouts   *payout.Payouts
 	params    *pool.Params
-	threshold pool.Amount
 	automatic bool
 	log       zerolog.Logger
 }

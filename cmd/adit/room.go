@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,18 +17,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/adit-pool/adit/dashboard"
-	"github.com/adit-pool/adit/payout"
-	schemes "github.com/adit-pool/adit/payout/scheme/all"
 	"github.com/adit-pool/adit/payout/scheme/prop"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/allocation"
 	chains "github.com/adit-pool/adit/pool/chain/all"
 	"github.com/adit-pool/adit/pool/edge"
 	"github.com/adit-pool/adit/pool/journal"
-	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/keeper"
 	"github.com/adit-pool/adit/pool/node"
 	"github.com/adit-pool/adit/pool/redis"
-	"github.com/adit-pool/adit/pool/settle"
 	"github.com/adit-pool/adit/stratum"
 )
 
@@ -37,20 +33,27 @@ import (
 // reverse by close.
 type room struct {
 	cfg    *PoolConfig
+	roles  roles
 	chain  pool.Chain
 	reward []byte
 	dir    string // of this pool, in the data directory
 	log    zerolog.Logger
 
-	clients []*node.Client
+	store     *redis.Pool
+	keeper    *keeper.Keeper // nil without the ledger role
+	threshold pool.Amount
+
+	clients []*node.Client // none for a dashboard
 	ring    *node.Ring
-	store   *redis.Pool
-	book    *ledger.Book
-	journal *journal.Journal
+
+	journal *journal.Journal // these are nil without the edge role
 	engine  *pool.Engine
 	edge    *edge.Edge
-	settler *settle.Settler
-	payer   *payer
+
+	edgeName, edgeID string
+
+	mu    sync.Mutex
+	payer *payer // guarded by mu; nil while this role does not settle
 
 	listeners []net.Listener
 	servers   []*stratum.Server
@@ -60,13 +63,12 @@ type room struct {
 	closers []func() error // in the order of opening
 }
 
-// edgeName names this process's edge in streams. One process is one edge.
-const edgeName = "edge-1"
-
-// openRoom opens everything of one pool and starts nothing. On an error what was opened is closed.
-func openRoom(ctx context.Context, cfg *Config, p *PoolConfig, store *redis.Redis, dev bool, log zerolog.Logger) (_ *room, err error) {
+// openRoom opens everything that the roles need of one pool and starts nothing. On an error what was opened
+// is closed.
+func openRoom(ctx context.Context, cfg *Config, p *PoolConfig, w roles, store *redis.Redis, dev *devSite, out io.Writer, log zerolog.Logger) (_ *room, err error) {
 	r := &room{
-		cfg: p, dir: filepath.Join(cfg.DataDir, p.ID), log: log.With().Str("pool", p.ID).Logger(),
+		cfg: p, roles: w, dir: filepath.Join(cfg.DataDir, p.ID), log: log.With().Str("pool", p.ID).Logger(),
+		threshold: pool.Amount(cfg.Payout.Threshold),
 	}
 	defer func() {
 		if err != nil {
@@ -82,34 +84,46 @@ func openRoom(ctx context.Context, cfg *Config, p *PoolConfig, store *redis.Redi
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the pool's directory: %w", err)
 	}
-	for i := range p.Stratum {
-		l, err := net.Listen("tcp", p.Stratum[i].Listen)
-		if err != nil {
-			return nil, fmt.Errorf("stratum[%d].listen: %w (is another server on that port? choose another)", i, err)
+	if w.edge {
+		if err := r.listen(); err != nil {
+			return nil, err
 		}
-		r.listeners = append(r.listeners, l)
-		r.onClose(ignoreClosed(l.Close))
 	}
-	if err := r.openNodes(ctx); err != nil {
-		return nil, err
+	if w.edge || w.ledger {
+		if err := r.openNodes(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.openStore(ctx, store); err != nil {
 		return nil, err
 	}
-	if r.book, err = ledger.Open(ledger.Options{Dir: filepath.Join(r.dir, "ledger"), Pool: p.ID, Log: r.log}); err != nil {
-		return nil, err
+	if w.edge {
+		if err := r.openEdge(ctx, cfg, dev != nil); err != nil {
+			return nil, err
+		}
 	}
-	r.onClose(r.book.Close)
-	if err := r.openEdge(dev); err != nil {
-		return nil, err
+	if w.ledger {
+		if err := r.openLedger(cfg, dev != nil, out); err != nil {
+			return nil, err
+		}
 	}
-	if err := r.openSettler(dev); err != nil {
-		return nil, err
+	if w.edge {
+		return r, r.openServers()
 	}
-	if err := r.openPayer(cfg, dev); err != nil {
-		return nil, err
+	return r, nil
+}
+
+// listen takes the addresses for miners.
+func (r *room) listen() error {
+	for i := range r.cfg.Stratum {
+		l, err := net.Listen("tcp", r.cfg.Stratum[i].Listen)
+		if err != nil {
+			return fmt.Errorf("stratum[%d].listen: %w (is another server on that port? choose another)", i, err)
+		}
+		r.listeners = append(r.listeners, l)
+		r.onClose(ignoreClosed(l.Close))
 	}
-	return r, r.openServers()
+	return nil
 }
 
 func (r *room) onClose(f func() error) { r.closers = append(r.closers, f) }
@@ -195,7 +209,10 @@ func (n *NodeConfig) dial(chain pool.Chain, log zerolog.Logger) (*node.Client, e
 	})
 }
 
-func (r *room) openEdge(dev bool) error {
+func (r *room) openEdge(ctx context.Context, cfg *Config, dev bool) error {
+	if err := r.holdName(ctx, cfg.Edge.Name); err != nil {
+		return err
+	}
 	var every time.Duration // the edge's own default
 	if dev {
 		every = devReportEvery
@@ -226,70 +243,11 @@ func (r *room) openEdge(dev bool) error {
 		return err
 	}
 	r.edge, err = edge.New(edge.Options{
-		Pool: r.cfg.ID, Name: edgeName, Chain: r.chain, Engine: r.engine, Journal: r.journal, Nodes: []pool.Node{r.ring},
-		Stream: r.store, Candidates: r.store, Reports: r.store, Notes: r.store, NodeReports: r.ring.Report,
+		Pool: r.cfg.ID, Name: cfg.Edge.Name, Chain: r.chain, Engine: r.engine, Journal: r.journal, Nodes: []pool.Node{r.ring},
+		Stream: r.store, Candidates: r.store, Reports: r.store, Ledger: r.store, Notes: r.store, NodeReports: r.ring.Report,
 		Dir: filepath.Join(r.dir, "candidates"), ReportEvery: every, Log: r.log,
 	})
 	return err
-}
-
-func (r *room) openSettler(dev bool) error {
-	var headEvery time.Duration // the settler's own default: a day
-	if dev {
-		headEvery = time.Minute
-	}
-	scheme, err := schemes.Find(r.cfg.Scheme, strconv.FormatFloat(r.cfg.PPLNSN, 'f', -1, 64))
-	if err != nil {
-		return err
-	}
-	secret, err := allocation.OpenSecret(filepath.Join(r.dir, secretFile))
-	if err != nil {
-		return err
-	}
-	headKey, err := settle.OpenHeadKey(filepath.Join(r.dir, headKeyFile))
-	if err != nil {
-		return err
-	}
-	r.settler, err = settle.New(settle.Options{
-		Pool: r.cfg.ID, Chain: r.chain, Node: r.ring, Book: r.book, Dir: filepath.Join(r.dir, "slices"),
-		Streams: r.store, Lease: r.store, Mirror: r.store, Windows: r.store, Scheme: scheme,
-		FeePPM: r.cfg.FeePPM, RewardScript: r.reward, Log: r.log,
-		Secret: secret, Allocations: filepath.Join(r.dir, allocationsDir),
-		HeadKey: headKey, Heads: filepath.Join(r.dir, headsDir), HeadEvery: headEvery,
-		Released: func(edge string, epoch, seq uint64) {
-			if edge != edgeName {
-				return
-			}
-			if err := r.edge.Release(epoch, seq); err != nil {
-				r.log.Warn().Err(err).Msg("release journal segments")
-			}
-		},
-	})
-	if err != nil {
-		return err
-	}
-	r.onClose(r.settler.Close)
-	return nil
-}
-
-func (r *room) openPayer(cfg *Config, dev bool) error {
-	o := payout.Options{
-		Pool: r.cfg.ID, Chain: r.chain, Book: r.book, Node: payout.FromClient(r.clients[0]), RewardScript: r.reward,
-		Threshold: pool.Amount(cfg.Payout.Threshold), Log: r.log,
-	}
-	if path := cfg.keyFile(r.cfg); path != "" {
-		key, err := openKeyFile(path, r.chain.Params())
-		if err != nil {
-			return fmt.Errorf("key_file: %w", err)
-		}
-		o.Signer = key
-	}
-	payouts, err := payout.New(o)
-	if err != nil {
-		return err
-	}
-	r.payer = &payer{payouts: payouts, params: r.chain.Params(), threshold: o.Threshold, automatic: dev, log: r.log}
-	return nil
 }
 
 // Allocation is a block's published allocation file, for the dashboard.
@@ -330,42 +288,18 @@ func (r *room) metrics(w io.Writer) {
 	}
 }
 
-// settledCandidates tells the edge which found blocks the ledger has, so that it stops repeating them.
-func (r *room) settledCandidates(ctx context.Context) error {
-	seq := r.book.Head().Seq
-	for id := range r.book.Docs(ledger.SetBlocks) {
-		r.settled(id)
-	}
-	for {
-		changed := r.book.Changed()
-		for e, err := range r.book.Entries(seq) {
-			if err != nil {
-				return fmt.Errorf("read the ledger: %w", err)
-			}
-			seq = e.Seq
-			if e.Subject != nil && e.Subject.Set == ledger.SetBlocks {
-				r.settled(e.Subject.ID)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-	}
-}
-
-func (r *room) settled(block string) {
-	id, err := pool.ParseHash(block)
-	if err != nil {
-		r.log.Error().Err(err).Str("block", block).Msg("a block in the ledger has no hash for a name")
+// template gives the edge new work; a ledger without an edge only watches the nodes.
+func (r *room) template(t *pool.Template) {
+	if r.edge == nil {
 		return
 	}
-	r.edge.SettledCandidate(id)
+	if err := r.edge.SetTemplate(t); err != nil {
+		r.log.Error().Err(err).Int64("height", t.Height).Msg("a template gives no job")
+	}
 }
 
-// run serves until ctx ends or a part fails for good, and stops in reverse: miners first, then the
-// edge, then the settler.
+// run serves until ctx ends or a part fails for good, and stops in reverse: miners first, then the edge, then
+// the ledger. The ledger never fails for good: an edge beside it goes on.
 func (r *room) run(ctx context.Context) error {
 	// Each layer has a context of its own, ended when all above it have stopped.
 	var first error
@@ -390,29 +324,27 @@ func (r *room) run(ctx context.Context) error {
 		}
 		return func() { cancel(); wg.Wait() }
 	}
-	stopSettler := layer("settler", r.settler.Run)
-	stopPayer := layer("payer", r.payer.runLoop)
-	stopEdge := layer("edge", r.edge.Run, r.settledCandidates)
-	stopWatch := layer("node watch", func(ctx context.Context) error {
-		return r.ring.Watch(ctx, func(t *pool.Template) {
-			if err := r.edge.SetTemplate(t); err != nil {
-				r.log.Error().Err(err).Int64("height", t.Height).Msg("a template gives no job")
-			}
-		})
-	})
+	var stops []func()
+	if r.keeper != nil {
+		stops = append(stops, layer("ledger", r.keeper.Run))
+	}
+	if r.edge != nil {
+		stops = append(stops, layer("edge", r.edge.Run, r.keepName))
+	}
+	if r.ring != nil {
+		stops = append(stops, layer("node watch", func(ctx context.Context) error { return r.ring.Watch(ctx, r.template) }))
+	}
 	var serve []func(context.Context) error
 	for i, s := range r.servers {
 		serve = append(serve, func(ctx context.Context) error { return s.Serve(ctx, r.listeners[i]) })
 	}
-	stopServers := layer("stratum", serve...)
+	stops = append(stops, layer("stratum", serve...))
 	select {
 	case <-ctx.Done():
 	case <-fail:
 	}
-	stopServers()
-	stopWatch()
-	stopEdge()
-	stopPayer()
-	stopSettler()
+	for _, stop := range slices.Backward(stops) {
+		stop()
+	}
 	return first
 }

@@ -28,6 +28,7 @@ func serveCommand() *cobra.Command {
 		config string
 		dev    bool
 		check  bool
+		as     string
 		o      devOptions
 	)
 	cmd := &cobra.Command{
@@ -36,10 +37,13 @@ func serveCommand() *cobra.Command {
 		Example: `  adit serve --dev                     a whole pool on this machine, node and rigs included
   adit serve --dev --fresh             the same, starting anew
   adit serve --config adit.toml        pools on your own nodes and Redis
+  adit serve --config adit.toml --role edge,dashboard
   adit serve --config adit.toml --check`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
+			case dev && as != "":
+				return errors.New("--dev runs every role: give --role with --config")
 			case dev && config != "":
 				return errors.New("give --dev or --config, not both")
 			case dev:
@@ -47,9 +51,16 @@ func serveCommand() *cobra.Command {
 			case config == "":
 				return errors.New("give --config FILE, or --dev to try it (adit.example.toml is a start)")
 			}
+			w, err := parseRoles(as)
+			if err != nil {
+				return err
+			}
 			cfg, err := loadConfig(config, os.Environ())
 			if err != nil {
 				return err
+			}
+			if err := w.check(cfg); err != nil {
+				return fmt.Errorf("%s: %w", config, err)
 			}
 			if check {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is in order: %d pools\n", config, len(cfg.Pool))
@@ -61,11 +72,12 @@ func serveCommand() *cobra.Command {
 				return nil
 			}
 			log := newLog(os.Stderr, cfg.Log.Level, cfg.Log.Format)
-			return serve(cmd.Context(), cfg, nil, nil, log)
+			return serve(cmd.Context(), cfg, w, nil, nil, log)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&config, "config", "", "configuration file")
+	f.StringVar(&as, "role", "", "what this process does: edge, ledger, dashboard, or several with commas (default all)")
 	f.BoolVar(&check, "check", false, "check the configuration file and exit")
 	f.BoolVar(&dev, "dev", false, "start a node, Redis and three rigs, all in the data directory")
 	f.StringVar(&o.DataDir, "data-dir", "adit-data", "with --dev: where everything is kept")
@@ -112,12 +124,12 @@ func serveDev(ctx context.Context, o devOptions, out io.Writer) (err error) {
 	}
 	defer site.stop(log)
 	site.began, site.out = began, out
-	return serve(ctx, cfg, site, out, log)
+	return serve(ctx, cfg, allRoles, site, out, log)
 }
 
 // serve opens everything, runs until ctx ends, and closes in reverse. dev is nil for a configured site;
 // out, when not nil, gets a line for each event that matters.
-func serve(ctx context.Context, cfg *Config, dev *devSite, out io.Writer, log zerolog.Logger) (err error) {
+func serve(ctx context.Context, cfg *Config, w roles, dev *devSite, out io.Writer, log zerolog.Logger) (err error) {
 	if dev == nil { // --dev holds the lock already
 		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 			return fmt.Errorf("make the data directory: %w", err)
@@ -128,11 +140,13 @@ func serve(ctx context.Context, cfg *Config, dev *devSite, out io.Writer, log ze
 		}
 		defer unlock()
 	}
-	web, err := net.Listen("tcp", cfg.Dashboard.Listen)
-	if err != nil {
-		return fmt.Errorf("dashboard.listen: %w (is another server on that port? choose another)", err)
+	var web net.Listener
+	if w.dashboard {
+		if web, err = net.Listen("tcp", cfg.Dashboard.Listen); err != nil {
+			return fmt.Errorf("dashboard.listen: %w (is another server on that port? choose another)", err)
+		}
+		defer web.Close()
 	}
-	defer web.Close()
 
 	redisURL := cfg.Redis.URL
 	if redisURL == embeddedRedis {
@@ -156,20 +170,20 @@ func serve(ctx context.Context, cfg *Config, dev *devSite, out io.Writer, log ze
 			err = errors.Join(err, rooms[i].close())
 		}
 	}()
-	payers := make(map[string]*payer)
 	for i := range cfg.Pool {
-		r, err := openRoom(ctx, cfg, &cfg.Pool[i], store, dev != nil, log)
+		r, err := openRoom(ctx, cfg, &cfg.Pool[i], w, store, dev, out, log)
 		if err != nil {
 			return err
 		}
 		rooms = append(rooms, r)
-		payers[r.cfg.ID] = r.payer
 	}
-	board, err := newDashboard(cfg, rooms, log)
-	if err != nil {
-		return err
+	var board *dashboard.Server
+	if w.dashboard {
+		if board, err = newDashboard(cfg, rooms, log); err != nil {
+			return err
+		}
 	}
-	control, err := startControl(cfg.DataDir, payers, rooms)
+	control, err := startControl(cfg.DataDir, rooms)
 	if err != nil {
 		return err
 	}
@@ -195,9 +209,10 @@ func runSite(ctx context.Context, rooms []*room, board *dashboard.Server, web ne
 	}
 	for _, r := range rooms {
 		part(r.run)
-		part(func(ctx context.Context) error { narrate(ctx, r.book, r.chain.Params(), out, r.log); return nil })
 	}
-	part(func(ctx context.Context) error { return board.Serve(ctx, web) })
+	if board != nil {
+		part(func(ctx context.Context) error { return board.Serve(ctx, web) })
+	}
 	if dev != nil {
 		part(func(ctx context.Context) error { return dev.accompany(ctx, rooms[0], web.Addr(), log) })
 	}
@@ -220,7 +235,7 @@ func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Se
 		Version: version, Embedded: cfg.Redis.URL == embeddedRedis, NoDoc: redis.ErrNoDoc, Log: log,
 		Live: func(id string) (dashboard.Live, bool) {
 			r := byID[id]
-			if r == nil {
+			if r == nil || r.edge == nil {
 				return dashboard.Live{}, false
 			}
 			return r.live(), true
@@ -237,16 +252,20 @@ func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Se
 		info := dashboard.PoolInfo{
 			ID: r.cfg.ID, Coin: p.Coin, Network: p.Network, Algorithm: p.Algorithm, Symbol: p.Symbol, Decimals: p.Decimals,
 			Scheme: r.cfg.Scheme, PPLNSN: strconv.FormatFloat(r.cfg.PPLNSN, 'f', -1, 64), FeePPM: r.cfg.FeePPM,
-			Threshold: r.payer.threshold, RewardAddress: r.cfg.RewardAddress, Maturity: p.Maturity,
+			Threshold: r.threshold, RewardAddress: r.cfg.RewardAddress, Maturity: p.Maturity,
 			Chain: r.chain, Store: r.store, Files: r,
 		}
-		for i, l := range r.listeners {
-			switch c := &r.cfg.Stratum[i]; {
+		for i := range r.cfg.Stratum {
+			c, addr := &r.cfg.Stratum[i], r.cfg.Stratum[i].Listen
+			if i < len(r.listeners) { // an edge runs here: its port may have been chosen by the system
+				addr = r.listeners[i].Addr().String()
+			}
+			switch {
 			case c.private:
 			case c.TLSOnly:
-				info.Stratum = append(info.Stratum, "stratum+ssl://"+l.Addr().String())
+				info.Stratum = append(info.Stratum, "stratum+ssl://"+addr)
 			default:
-				info.Stratum = append(info.Stratum, "stratum+tcp://"+l.Addr().String())
+				info.Stratum = append(info.Stratum, "stratum+tcp://"+addr)
 			}
 		}
 		o.Pools = append(o.Pools, info)

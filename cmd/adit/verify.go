@@ -14,15 +14,16 @@ import (
 	schemes "github.com/adit-pool/adit/payout/scheme/all"
 	"github.com/adit-pool/adit/pool/allocation"
 	"github.com/adit-pool/adit/pool/audit"
+	"github.com/adit-pool/adit/pool/keeper"
 	"github.com/adit-pool/adit/pool/ledger"
 )
 
 // The parts of a pool's directory that audit and settler share.
 const (
-	secretFile     = "secret"
-	allocationsDir = "allocations"
-	headKeyFile    = "head.key"
-	headsDir       = "heads"
+	secretFile     = keeper.SecretFile
+	allocationsDir = keeper.AllocationsDir
+	headKeyFile    = keeper.HeadKeyFile
+	headsDir       = keeper.HeadsDir
 )
 
 // splitter finds the scheme that a file names. How far a window reaches back is in the file, so the

@@ -44,10 +44,8 @@ func TestBlockReachesEveryNode(t *testing.T) {
 					t.Fatalf("node %d did not get the block", i)
 				}
 			}
-			r.edge.SettledCandidate(v.Candidate.Hash)
-			if left := candidateFiles(t, dir); len(left) != 0 {
-				t.Fatalf("settled, and still there: %v", left)
-			}
+			m.settle(v.Candidate.Hash)
+			m.await(t, "the end of the record", func() bool { return len(candidateFiles(t, dir)) == 0 })
 		})
 	}
 	accepted, rejected, side := always(pool.SubmitAccepted), always(pool.SubmitRejected), always(pool.SubmitSideChain)
@@ -203,10 +201,11 @@ func TestRestart(t *testing.T) {
 	if up.count() != 1 {
 		t.Fatalf("submitted %d times", up.count())
 	}
-	r.edge.SettledCandidate(v.Candidate.Hash)
-	if left := candidateFiles(t, dir); len(left) != 1 || !strings.HasPrefix(left[0], "000") { // the unreadable one stays for a person
-		t.Fatalf("records left: %v", left)
-	}
+	m.settle(v.Candidate.Hash)
+	m.await(t, "no record but the unreadable one, which stays for a person", func() bool {
+		left := candidateFiles(t, dir)
+		return len(left) == 1 && strings.HasPrefix(left[0], "000")
+	})
 }
 
 // TestFoundWhileStopping finds a block after Run has ended: it is offered once all the same.

@@ -53,7 +53,8 @@ type Options struct {
 	Stream      Stream
 	Candidates  Candidates
 	Reports     Reports
-	Notes       Notes                    // may be nil: then nobody acts on them
+	Notes       Notes // may be nil: then nobody acts on them
+	Ledger      Ledger
 	NodeReports func() []pool.NodeReport // for the report; may be nil
 	Dir         string                   // of candidate records
 	FS          journal.FS               // they are kept on; default journal.Disk
@@ -62,6 +63,7 @@ type Options struct {
 	ReportEvery time.Duration // default 10 s
 	GatherFor   time.Duration // between two appends to a stream while shares keep coming, default 10 ms
 	ProbeEvery  time.Duration // between looks whether Redis still has what was sent, default 5 s
+	FollowEvery time.Duration // between looks at what the ledger has, default 1 s
 	RepeatEvery time.Duration // between two publications of a candidate that the ledger does not have, default 30 s
 	StopGrace   time.Duration // that block submissions and the last forwarding get when Run ends, default 3 s
 }
@@ -75,6 +77,7 @@ func (o *Options) defaults() {
 	set(&o.ReportEvery, 10*time.Second)
 	set(&o.GatherFor, 10*time.Millisecond)
 	set(&o.ProbeEvery, 5*time.Second)
+	set(&o.FollowEvery, time.Second)
 	set(&o.RepeatEvery, 30*time.Second)
 	set(&o.StopGrace, 3*time.Second)
 	if o.FS == nil {
@@ -123,6 +126,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	wg.Go(func() { e.forwarder.run(loops) })
 	wg.Go(func() { e.report(loops) })
 	wg.Go(func() { e.candidates.repeat(loops) })
+	wg.Go(func() { e.follow(loops) })
 	e.candidates.resume()
 	<-ctx.Done()
 
@@ -213,14 +217,6 @@ func (e *Edge) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (poo
 
 // Rejected counts a refusal that the engine never saw; worker is -1 when it is not known whose it was.
 func (e *Edge) Rejected(s *pool.Session, worker int, r pool.Reject) { e.stats.rejected(s, worker, r) }
-
-// Release says that the ledger has the shares of an epoch up to throughSeq: the journal may drop them.
-func (e *Edge) Release(epoch, throughSeq uint64) error {
-	return e.opts.Journal.Release(epoch, throughSeq)
-}
-
-// SettledCandidate says that the ledger has a found block: its record goes once the nodes have answered.
-func (e *Edge) SettledCandidate(id pool.Hash) { e.candidates.settled(id) }
 
 // Backlog is how many durable shares the streams do not have yet.
 func (e *Edge) Backlog() uint64 { return e.forwarder.backlog() }

@@ -66,6 +66,8 @@ type memStream struct {
 	appends    int
 	got        map[uint64]map[uint64]pool.Share // all that was ever delivered, as a fold counts it
 	blocks     map[pool.Hash]pool.Candidate
+	through    map[uint64]uint64  // what the ledger is said to have, by epoch
+	settled    map[pool.Hash]bool // and of blocks
 	published  int
 	reports    []pool.Report
 	told       chan struct{} // one token at each change
@@ -80,7 +82,7 @@ type streamEntry struct {
 func newMemStream(t testing.TB) *memStream {
 	return &memStream{
 		streams: map[uint64][]streamEntry{}, last: map[uint64]uint64{}, registered: map[uint64]int{},
-		got: map[uint64]map[uint64]pool.Share{}, blocks: map[pool.Hash]pool.Candidate{}, told: make(chan struct{}, 1), t: t,
+		through: map[uint64]uint64{}, settled: map[pool.Hash]bool{}, got: map[uint64]map[uint64]pool.Share{}, blocks: map[pool.Hash]pool.Candidate{}, told: make(chan struct{}, 1), t: t,
 	}
 }
 
@@ -172,6 +174,33 @@ func (m *memStream) PublishCandidate(ctx context.Context, c pool.Candidate) erro
 	m.blocks[c.Hash] = c
 	m.published++
 	return ctx.Err()
+}
+
+func (m *memStream) Released(_ context.Context, edge string, epochs []uint64) ([]uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]uint64, len(epochs))
+	for i, epoch := range epochs {
+		out[i] = m.through[epoch]
+	}
+	return out, nil
+}
+
+func (m *memStream) Settled(_ context.Context, blocks []pool.Hash) ([]bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]bool, len(blocks))
+	for i, b := range blocks {
+		out[i] = m.settled[b]
+	}
+	return out, nil
+}
+
+// settle lets the ledger have a block.
+func (m *memStream) settle(block pool.Hash) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settled[block] = true
 }
 
 func (m *memStream) Report(_ context.Context, r pool.Report) error {
@@ -306,8 +335,8 @@ func newRig(t testing.TB, stream *memStream, o rigOptions) *rig {
 	}
 	e, err := New(Options{
 		Pool: "toy", Name: "e1", Chain: toyChain{}, Engine: engine, Journal: j, Nodes: o.nodes, Stream: stream, Candidates: stream,
-		Reports: stream, Notes: o.notes, Dir: o.dir + "/candidates", FS: o.recordFS, Log: o.log,
-		ReportEvery: 20 * time.Millisecond, GatherFor: time.Millisecond, ProbeEvery: 5 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
+		Reports: stream, Ledger: stream, Notes: o.notes, Dir: o.dir + "/candidates", FS: o.recordFS, Log: o.log,
+		ReportEvery: 20 * time.Millisecond, GatherFor: time.Millisecond, ProbeEvery: 5 * time.Millisecond, FollowEvery: 2 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func (p *Pool) Candidates(ctx context.Context, after string) ([]settle.Candidate
 
 // AckCandidate forgets a found block that the ledger has.
 func (p *Pool) AckCandidate(ctx context.Context, messageID string) error {
-	if _, err := p.run(ctx, settledLua, []string{p.k.candidates(), p.k.candidateIDs()}, messageID); err != nil {
+	if _, err := p.runFenced(ctx, settledLua, []string{p.k.candidates(), p.k.candidateIDs()}, messageID); err != nil {
 		return fmt.Errorf("acknowledge found block %s: %w", messageID, err)
 	}
 	return nil

@@ -65,6 +65,15 @@ func (k keys) docs(set string) string { return string(k) + "docs:" + set }
 // ranks is a sorted set: document ids by rank.
 func (k keys) ranks(set string) string { return string(k) + "ranks:" + set }
 
+// released is a hash: streamField → sequence up to which the ledger's disks have the shares.
+func (k keys) released() string { return string(k) + "released" }
+
+// ledgers is a hash: name of a ledger role → its last report.
+func (k keys) ledgers() string { return string(k) + "ledgers" }
+
+// edgeHolds is a hash: edge name → process that serves under it, and until when.
+func (k keys) edgeHolds() string { return string(k) + "edges:holds" }
+
 // lease is a hash: owner and token.
 func (k keys) lease() string { return string(k) + "lease" }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -78,6 +79,9 @@ func TestKeysAreDocumented(t *testing.T) {
 	must(t, p.PublishCandidate(ctx, candidate(1)))
 	_, err = p.Acquire(ctx, "A")
 	must(t, err)
+	must(t, p.PublishReleases(ctx, map[slice.StreamID]uint64{{Edge: "edge", Epoch: testEpoch}: 1}))
+	must(t, p.HoldEdge(ctx, "edge", "A"))
+	must(t, p.ReportLedger(ctx, pool.LedgerReport{Name: "A"}))
 	must(t, p.PublishWindow(ctx, pool.WorkOf(3), []pool.Weight{{Account: miner(1), Score: pool.WorkOf(3)}}))
 	must(t, p.Report(ctx, pool.Report{Edge: "edge", Time: statsStart, Interval: 10_000, Workers: []pool.WorkerReport{rig(1, "x", 1, statsStart)}}))
 	must(t, p.KeepNotes(ctx, []pool.Note{{Account: miner(1), Kind: pool.NoteCode, Value: "1", Time: statsStart}}))

@@ -10,12 +10,18 @@ import (
 )
 
 // LeaseTTL is how long a lease lives without being renewed.
-const LeaseTTL = 10 * time.Second
+const LeaseTTL = 5 * time.Second
 
 // Acquire takes the settler's lease for an owner, or returns [settle.ErrLeaseHeld]. The token is higher
-// than every one given before, also when the server forgot them.
+// than every one given before, also when the server forgot them. What only the active ledger may write fails
+// from here on when this lease is not in force.
 func (p *Pool) Acquire(ctx context.Context, owner string) (token uint64, err error) {
-	return p.lease(ctx, "acquire", owner, 0, settle.ErrLeaseHeld)
+	token, err = p.lease(ctx, "acquire", owner, 0, settle.ErrLeaseHeld)
+	if err == nil {
+		fence := strconv.FormatUint(token, 10) + " " + owner
+		p.held.Store(&fence)
+	}
+	return token, err
 }
 
 // Renew keeps the lease for another LeaseTTL, or returns [settle.ErrLeaseLost].

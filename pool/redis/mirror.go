@@ -154,7 +154,7 @@ func (p *Pool) addDocs(docs []*ledger.Entry, keys []string, args []any) ([]strin
 
 func (p *Pool) applyChunk(ctx context.Context, keys []string, args []any) error {
 	for undone := false; ; undone = true {
-		v, err := p.answer(ctx, applyLua, keys, args...)
+		v, err := list(p.runFenced(ctx, applyLua, keys, args...))
 		if err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func (p *Pool) undo(ctx context.Context, name string) error {
 			}
 			args = append(args, f, pending[f], strconv.FormatInt(-a, 10))
 		}
-		if _, err := p.answer(ctx, undoLua, keys, args...); err != nil {
+		if _, err := p.runFenced(ctx, undoLua, keys, args...); err != nil {
 			return fmt.Errorf("take back what is half mirrored: %w", err)
 		}
 		if fields = fields[n:]; len(fields) == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/adit-pool/adit/pool/edge"
 	"github.com/adit-pool/adit/pool/settle"
@@ -17,14 +18,16 @@ type Pool struct {
 	k        keys
 	identity string // of the server, as written once in meta
 	chunk    int    // maxChanges
+
+	held atomic.Pointer[string] // token and owner of the lease that was taken last
 }
 
 var (
 	_ edge.Stream     = (*Pool)(nil)
 	_ edge.Candidates = (*Pool)(nil)
 	_ edge.Reports    = (*Pool)(nil)
+	_ edge.Ledger     = (*Pool)(nil)
 	_ settle.Streams  = (*Pool)(nil)
-	_ settle.Lease    = (*Pool)(nil)
 	_ settle.Mirror   = (*Pool)(nil)
 	_ settle.Windows  = (*Pool)(nil)
 )

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/adit-pool/adit/pool/settle"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -36,6 +37,12 @@ var undoLua string
 //go:embed lua/lease.lua
 var leaseLua string
 
+//go:embed lua/released.lua
+var releasedLua string
+
+//go:embed lua/hold.lua
+var holdLua string
+
 //go:embed lua/window.lua
 var windowLua string
 
@@ -47,16 +54,41 @@ var reportLua string
 func (p *Pool) run(ctx context.Context, src string, keys []string, args ...any) (any, error) {
 	k := append(make([]string, 0, len(keys)+1), p.k.meta())
 	a := append(make([]any, 0, len(args)+1), p.identity)
-	v, err := goredis.NewScript(guardLua+src).Run(ctx, p.r.client, append(k, keys...), append(a, args...)...).Result()
-	if err != nil && strings.HasPrefix(err.Error(), "WRONGSERVER") {
-		return nil, fmt.Errorf("pool %s: %w", p.id, ErrWrongServer)
+	return p.refused(goredis.NewScript(guardLua+src).Run(ctx, p.r.client, append(k, keys...), append(a, args...)...).Result())
+}
+
+// runFenced is run for what only the active ledger may write: it fails with [settle.ErrLeaseLost] unless the
+// lease that this Pool took last is in force. The lease's key comes last. A Pool that never took one writes
+// all the same: there is no other ledger then.
+func (p *Pool) runFenced(ctx context.Context, src string, keys []string, args ...any) (any, error) {
+	held := p.held.Load()
+	if held == nil {
+		return p.run(ctx, src, keys, args...)
 	}
-	return v, err
+	k := append(append(make([]string, 0, len(keys)+2), p.k.meta()), keys...)
+	a := append(make([]any, 0, len(args)+1), p.identity+" "+*held)
+	return p.refused(goredis.NewScript(guardLua+src).Run(ctx, p.r.client, append(k, p.k.lease()), append(a, args...)...).Result())
+}
+
+// refused words what the guard refuses.
+func (p *Pool) refused(v any, err error) (any, error) {
+	switch {
+	case err == nil:
+		return v, nil
+	case strings.HasPrefix(err.Error(), "WRONGSERVER"):
+		return nil, fmt.Errorf("pool %s: %w", p.id, ErrWrongServer)
+	case strings.HasPrefix(err.Error(), "LEASELOST"):
+		return nil, fmt.Errorf("pool %s: %w", p.id, settle.ErrLeaseLost)
+	}
+	return nil, err
 }
 
 // answer runs a script that returns a list of strings.
 func (p *Pool) answer(ctx context.Context, src string, keys []string, args ...any) ([]any, error) {
-	v, err := p.run(ctx, src, keys, args...)
+	return list(p.run(ctx, src, keys, args...))
+}
+
+func list(v any, err error) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}

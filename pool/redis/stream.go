@@ -128,7 +128,7 @@ func (p *Pool) Trim(ctx context.Context, id slice.StreamID, throughSeq uint64) e
 	if throughSeq == math.MaxUint64 {
 		return fmt.Errorf("trim stream %s: no sequence is that high", id)
 	}
-	_, err := p.run(ctx, trimLua, []string{p.k.streams(), p.k.shares(id.Epoch)}, streamField(id.Edge, id.Epoch),
+	_, err := p.runFenced(ctx, trimLua, []string{p.k.streams(), p.k.shares(id.Epoch)}, streamField(id.Edge, id.Epoch),
 		strconv.FormatUint(throughSeq, 10), strconv.FormatUint(throughSeq+1, 10), emptyStreamTTL.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("trim stream %s: %w", id, err)

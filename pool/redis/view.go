@@ -26,6 +26,7 @@ func (p *Pool) View(ctx context.Context) (pool.PoolView, error) {
 		hours[i] = pipe.HGetAll(ctx, p.k.hour(hour-24+int64(i)))
 	}
 	edges := pipe.HGetAll(ctx, p.k.edges())
+	ledgers := pipe.HGetAll(ctx, p.k.ledgers())
 	since := strconv.FormatInt(now-tenMs, 10)
 	miners := pipe.ZCount(ctx, p.k.activeAccounts(), since, "+inf")
 	workers := pipe.ZCount(ctx, p.k.activeWorkers(), since, "+inf")
@@ -58,6 +59,7 @@ func (p *Pool) View(ctx context.Context) (pool.PoolView, error) {
 	}
 	v.Hashrate, v.History = poolRates(now, work, present)
 	p.addEdges(&v, now, edges.Val())
+	v.Ledgers = p.ledgerReports(now, ledgers.Val())
 	return v, nil
 }
 

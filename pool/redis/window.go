@@ -37,7 +37,7 @@ func (p *Pool) PublishWindow(ctx context.Context, total pool.Work, weights []poo
 			return fmt.Errorf("publish the window: %w", err)
 		}
 	}
-	if _, err := p.run(ctx, windowLua, []string{p.k.window(), next}); err != nil {
+	if _, err := p.runFenced(ctx, windowLua, []string{p.k.window(), next}); err != nil {
 		return fmt.Errorf("publish the window: %w", err)
 	}
 	return nil

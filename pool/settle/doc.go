@@ -16,7 +16,6 @@
 //	<dir>/<first number, 20 digits>.slices  closed slices, one after another, as package slice writes them
 //	<dir>/open                              checkpoint of the open slice
 //	<dir>/scan                              how far the chain was searched for our coinbases
-//	<dir>/owner                             name under which this disk holds the lease
 //
 // Closed slices that the checkpoint or the ledger knows of are not lost: damage to them is an error.
 // What comes after them is in the streams still, and is folded again.

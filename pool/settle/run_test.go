@@ -11,6 +11,7 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/slice"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,7 +39,8 @@ func (w *toyWindows) PublishWindow(_ context.Context, total pool.Work, weights [
 	return nil
 }
 
-// The whole, run: another holds the lease at first, Redis fails at times, is emptied, and all follows.
+// The whole, run: Redis fails at times, is emptied, and all follows; a lost lease ends it, another begins a
+// new term.
 func TestRun(t *testing.T) {
 	w := newWorld(t, t.TempDir(), "pplns", "2")
 	w.stop()
@@ -50,31 +52,22 @@ func TestRun(t *testing.T) {
 	e := w.edge("a", 7)
 	e.write(t, w.share(1, wn/4000), w.share(2, wn/4000))
 	w.flush()
-	lease, mirror, windows := &toyLease{holder: "another"}, &toyMirror{fail: 2}, &toyWindows{}
-	var mu sync.Mutex
-	released := uint64(0)
+	mirror, windows := &toyMirror{fail: 2}, &toyWindows{}
 	o := w.options()
-	o.Lease, o.Mirror, o.Windows = lease, mirror, windows
+	o.Mirror, o.Windows = mirror, windows
 	o.Poll, o.TipPoll, o.Publish = time.Millisecond, 5*time.Millisecond, 5*time.Millisecond
-	o.Released = func(_ string, _, seq uint64) { mu.Lock(); released = seq; mu.Unlock() }
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	before := w.book.Head()
-	await(t, "tries for the lease", func() bool { return w.book.Head() == before })
-	lease.mu.Lock()
-	lease.holder = ""
-	lease.mu.Unlock()
+	go func() { done <- s.Run(ctx, 1) }()
 	await(t, "shares folded, published and released", func() bool {
 		windows.mu.Lock()
 		defer windows.mu.Unlock()
-		mu.Lock()
-		defer mu.Unlock()
-		return windows.n == 2 && !windows.total.IsZero() && released == 2
+		told, _ := w.streams.Releases(ctx)
+		return windows.n == 2 && !windows.total.IsZero() && told[e.id] == 2
 	})
 	w.streams.deliver(t, w.candidate("b", e, 1, e.shares[1]))
 	w.node.mine("b", pays(rewardScript, reward))
@@ -92,13 +85,21 @@ func TestRun(t *testing.T) {
 	mirror.mu.Unlock()
 	await(t, "the mirror again", same)
 
-	// The lease is lost and had again: a new term.
-	term := w.book.Term()
-	lease.mu.Lock()
-	lease.token++
-	lease.mu.Unlock()
+	term := w.book.Head().Term
+	cancel(ErrLeaseLost)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if s, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithCancelCause(context.Background())
+	go func() { done <- s.Run(ctx, 2) }()
 	await(t, "a new term", func() bool { return w.book.Head().Term > term })
-	cancel()
+	cancel(nil)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -124,7 +125,7 @@ func TestMirrorOfAnotherLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 		head := w.book.Head()
-		if err := s.Run(context.Background()); !errors.Is(err, tt.want) {
+		if err := s.Run(context.Background(), 1); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if w.book.Head() != head {
@@ -132,6 +133,23 @@ func TestMirrorOfAnotherLedger(t *testing.T) {
 		}
 		s.Close()
 		w.stop()
+	}
+}
+
+// Slices that end before what edges were told to drop stop the settler: the disk was restored.
+func TestSlicesBehindReleases(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	id := slice.StreamID{Edge: "a", Epoch: 7}
+	if err := w.streams.PublishReleases(t.Context(), map[slice.StreamID]uint64{id: 3}); err != nil {
+		t.Fatal(err)
+	}
+	head := w.book.Head()
+	if err := w.s.Run(t.Context(), 2); !errors.Is(err, ErrDiskBehind) {
+		t.Errorf("%v", err)
+	}
+	if w.book.Head() != head {
+		t.Error("the ledger was written to")
 	}
 }
 

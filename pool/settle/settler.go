@@ -2,8 +2,6 @@ package settle
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -18,8 +16,7 @@ import (
 	"github.com/adit-pool/adit/pool/slice"
 )
 
-// Options say what a settler works with. Mirror, Windows, Released, FS and the durations may be left
-// out.
+// Options say what a settler works with. Mirror, Windows, Copied, FS and the durations may be left out.
 type Options struct {
 	Pool         string
 	Chain        pool.Chain
@@ -27,7 +24,6 @@ type Options struct {
 	Book         *ledger.Book
 	Dir          string // of slices
 	Streams      Streams
-	Lease        Lease
 	Mirror       Mirror
 	Windows      Windows
 	Scheme       pool.Scheme
@@ -37,10 +33,11 @@ type Options struct {
 	Allocations  string            // directory of allocation files
 	HeadKey      ledger.HeadKey    // signs the heads; without one there are none
 	Heads        string            // directory of their files
-	// Released is told which shares are on the ledger's disk, after it has been fsynced. It must not block.
-	Released func(edge string, epoch, throughSeq uint64)
-	FS       journal.FS
-	Log      zerolog.Logger
+	// Copied returns once every file that was written through FS is on as many disks as it has to be.
+	// Shares are released only after it.
+	Copied func(ctx context.Context) error
+	FS     journal.FS
+	Log    zerolog.Logger
 
 	Poll     time.Duration // between looks at streams and candidates while nothing comes; 50 ms
 	TipPoll  time.Duration // between looks at the chain; 500 ms
@@ -56,9 +53,8 @@ const checkpointInterval = time.Second
 // Settler is the one writer of a pool's slices and of its blocks in the ledger. Run's goroutine owns all
 // that is not static; a second goroutine of Run's keeps the mirror up and touches only the book.
 type Settler struct {
-	o     Options // static
-	owner string  // static: of the lease
-	log   zerolog.Logger
+	o   Options // static
+	log zerolog.Logger
 
 	fold    *fold
 	chain   *chainView
@@ -71,6 +67,7 @@ type Settler struct {
 	warned  map[string]time.Time // last time that a recurring trouble was logged
 
 	listed, looked, published, saved time.Time
+	repeated                         time.Time // that all releases were told
 	publishEvery, saveEvery          time.Duration
 	dirty                            bool // something was folded since the checkpoint
 }
@@ -80,7 +77,7 @@ type streamState struct {
 	listed   bool // by the last look at the list
 	due      time.Time
 	idle     time.Duration
-	released uint64 // told to Released
+	released uint64 // told to the edges
 	trimmed  uint64
 }
 
@@ -125,7 +122,7 @@ func New(o Options) (*Settler, error) {
 	if s.fold, err = openFold(o.Pool, o.FS, o.Dir, ledgerSlice, o.Log); err != nil {
 		return nil, err
 	}
-	if err := s.loadSide(); err != nil {
+	if err := s.loadScan(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	for _, id := range s.fold.streams() {
@@ -134,87 +131,30 @@ func New(o Options) (*Settler, error) {
 	return s, nil
 }
 
-// loadSide reads the small files.
-func (s *Settler) loadSide() error {
-	if err := s.loadScan(); err != nil {
-		return err
-	}
-	b, err := journal.ReadFile(s.o.FS, s.o.Dir, "owner")
-	if err != nil {
-		return err
-	}
-	if len(b) == 0 {
-		b = []byte(hex.EncodeToString(randomBytes(16)))
-		if err := journal.ReplaceFile(s.o.FS, s.o.Dir, "owner", b); err != nil {
-			return err
-		}
-	}
-	s.owner = string(b)
-	return nil
-}
-
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	rand.Read(b) // never fails: crypto/rand ends the program instead
-	return b
-}
-
 // Close gives the files back; not while Run runs.
 func (s *Settler) Close() error { return s.fold.store.Close() }
 
-// Run settles until ctx ends. Trouble with node, Redis or a stream is logged and tried again; an error
-// is returned when the disk fails or when ledger and mirror contradict each other.
-func (s *Settler) Run(ctx context.Context) error {
-	for {
-		token, err := s.acquire(ctx)
-		if err == nil {
-			err = s.term(ctx, token)
-		}
+// Run settles under the lease of the given token until ctx ends. The caller holds the lease and ends ctx
+// with [ErrLeaseLost] as its cause when it is lost; any other end is an orderly one, and what the streams
+// have by then is folded first. Trouble with node, Redis or a stream is logged and tried again; an error is
+// returned when the disk fails or when ledger and mirror contradict each other.
+func (s *Settler) Run(ctx context.Context, token uint64) error {
+	if err := s.term(ctx, token); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		group, gctx := errgroup.WithContext(ctx)
-		if s.o.Mirror != nil {
-			group.Go(func() error { return s.mirror(gctx) })
-		}
-		group.Go(func() error { return s.work(gctx, token) })
-		err = group.Wait()
-		s.giveBack(token)
-		if !errors.Is(err, ErrLeaseLost) {
-			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-				return nil
-			}
-			return err
-		}
-		s.log.Warn().Msg("another settler has taken over; waiting for the lease")
+		return err
 	}
-}
-
-// acquire waits for the lease.
-func (s *Settler) acquire(ctx context.Context) (uint64, error) {
-	for {
-		call, cancel := context.WithTimeout(ctx, s.o.Deadline)
-		token, err := s.o.Lease.Acquire(call, s.owner)
-		cancel()
-		if err == nil {
-			return token, nil
-		}
-		s.warn("lease", err, "waiting for the settler's lease")
-		if err := sleep(ctx, 500*time.Millisecond); err != nil {
-			return 0, err
-		}
+	group, gctx := errgroup.WithContext(ctx)
+	if s.o.Mirror != nil {
+		group.Go(func() error { return s.mirror(gctx) })
 	}
-}
-
-func (s *Settler) giveBack(token uint64) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := s.o.Lease.Release(ctx, s.owner, token); err != nil {
-		s.log.Warn().Err(err).Msg("the lease runs out by itself: it could not be given back")
+	group.Go(func() error { return s.work(gctx) })
+	err := group.Wait()
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(context.Cause(ctx), ErrLeaseLost)) {
+		return nil
 	}
+	return err
 }
 
 // term begins a new term of the book above whatever the mirror has seen.
@@ -241,6 +181,9 @@ func (s *Settler) term(ctx context.Context, token uint64) error {
 	if err != nil {
 		return err
 	}
+	if err := s.notBehind(ctx); err != nil {
+		return err
+	}
 	term := s.o.Book.Term()
 	if _, err := s.o.Book.Post(ledger.Entry{Kind: "term", Key: fmt.Sprintf("term/%d", term), Body: body}); err != nil {
 		return fmt.Errorf("begin term %d: %w", term, err)
@@ -248,25 +191,30 @@ func (s *Settler) term(ctx context.Context, token uint64) error {
 	return ledger.OpenFees(s.o.Book, s.o.FeePPM, s.log)
 }
 
-// work is the loop of the settling goroutine.
-func (s *Settler) work(ctx context.Context, token uint64) error {
-	renewed := time.Now()
-	for ctx.Err() == nil {
-		if time.Since(renewed) > time.Second {
-			renewed = time.Now()
-			call, cancel := context.WithTimeout(ctx, s.o.Deadline)
-			err := s.o.Lease.Renew(call, s.owner, token)
-			cancel()
-			if errors.Is(err, ErrLeaseLost) {
-				if failed := s.save(ctx); failed != nil {
-					return failed
+// notBehind checks that the slices hold every share that edges were told to drop.
+func (s *Settler) notBehind(ctx context.Context) error {
+	for {
+		call, cancel := context.WithTimeout(ctx, s.o.Deadline)
+		released, err := s.o.Streams.Releases(call)
+		cancel()
+		if err == nil {
+			for id, through := range released {
+				if have := s.fold.next(id) - 1; have < through {
+					return fmt.Errorf("%w (edges were told that share %d of %s is kept, the slices end at %d)", ErrDiskBehind, through, id, have)
 				}
-				return err
 			}
-			if err != nil {
-				s.warn("lease", err, "the lease could not be renewed")
-			}
+			return nil
 		}
+		s.warn("streams", err, "waiting for Redis")
+		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// work is the loop of the settling goroutine.
+func (s *Settler) work(ctx context.Context) error {
+	for ctx.Err() == nil {
 		worked, err := s.turn(ctx, time.Now())
 		if err != nil {
 			return err
@@ -274,6 +222,9 @@ func (s *Settler) work(ctx context.Context, token uint64) error {
 		if !worked {
 			_ = sleep(ctx, s.o.Poll)
 		}
+	}
+	if errors.Is(context.Cause(ctx), ErrLeaseLost) { // another settles already
+		return nil
 	}
 	return s.finish(context.WithoutCancel(ctx))
 }
@@ -343,6 +294,9 @@ func (s *Settler) turn(ctx context.Context, now time.Time) (worked bool, err err
 	return worked, nil
 }
 
+// repeatRelease is how often edges are told again what was released: Redis may have lost it.
+const repeatRelease = 30 * time.Second
+
 // save checkpoints the open slice, then tells edges and streams what they need not keep any more.
 func (s *Settler) save(ctx context.Context) error {
 	if s.dirty {
@@ -356,12 +310,16 @@ func (s *Settler) save(ctx context.Context) error {
 	if err := s.saveScan(); err != nil {
 		return err
 	}
+	if s.o.Copied != nil {
+		if err := s.o.Copied(ctx); err != nil {
+			return err
+		}
+	}
+	if !s.release(ctx) {
+		return nil
+	}
 	for _, id := range s.fold.streams() {
 		state, through := s.stream(id), s.fold.next(id)-1
-		if through > state.released && s.o.Released != nil {
-			s.o.Released(id.Edge, id.Epoch, through)
-		}
-		state.released = through
 		if through == state.trimmed || ctx.Err() != nil {
 			continue
 		}
@@ -375,6 +333,36 @@ func (s *Settler) save(ctx context.Context) error {
 		state.trimmed = through
 	}
 	return nil
+}
+
+// release tells the edges what their journals need not keep any more, and reports whether it could.
+func (s *Settler) release(ctx context.Context) bool {
+	all := time.Since(s.repeated) > repeatRelease
+	through := make(map[slice.StreamID]uint64)
+	for _, id := range s.fold.streams() {
+		if n := s.fold.next(id) - 1; all || n > s.stream(id).released {
+			through[id] = n
+		}
+	}
+	if len(through) == 0 {
+		return true
+	}
+	call, cancel := context.WithTimeout(ctx, s.o.Deadline)
+	defer cancel()
+	if err := s.o.Streams.PublishReleases(call, through); err != nil {
+		s.warn("release", err, "edges cannot be told what was settled: their journals keep it")
+		return false
+	}
+	for id, n := range through {
+		s.stream(id).released = n
+	}
+	if all {
+		s.repeated = time.Now()
+		for _, state := range s.streams { // an emptied Redis was sent again what is folded long since
+			state.trimmed = 0
+		}
+	}
+	return true
 }
 
 // publish shows what a block found now would be split over.

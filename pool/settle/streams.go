@@ -23,6 +23,10 @@ type Streams interface {
 	AckCandidate(ctx context.Context, messageID string) error
 	// Trim says that shares up to throughSeq are on the ledger's disk and need not be kept.
 	Trim(ctx context.Context, id slice.StreamID, throughSeq uint64) error
+	// PublishReleases tells edges the same, stream by stream: their journals may drop the shares.
+	PublishReleases(ctx context.Context, through map[slice.StreamID]uint64) error
+	// Releases is what edges were told so far, as far as it is still known.
+	Releases(ctx context.Context) (map[slice.StreamID]uint64, error)
 }
 
 // CandidateMsg is a found block as delivered; it may come more than once.
@@ -31,19 +35,7 @@ type CandidateMsg struct {
 	pool.Candidate
 }
 
-// Lease makes sure that one settler works at a time.
-type Lease interface {
-	// Acquire takes the lease, or returns ErrLeaseHeld. The owner that holds it gets it again at once: an
-	// owner's name belongs to one ledger disk, whose lock one process has. token goes up with every
-	// success.
-	Acquire(ctx context.Context, owner string) (token uint64, err error)
-	// Renew keeps it, or returns ErrLeaseLost.
-	Renew(ctx context.Context, owner string, token uint64) error
-	// Release gives it back; to have lost it already is no error.
-	Release(ctx context.Context, owner string, token uint64) error
-}
-
-// The ways in which a [Lease] is not had.
+// The ways in which the lease is not had that makes sure that one settler works at a time.
 var (
 	ErrLeaseHeld = errors.New("another settler holds the lease")
 	ErrLeaseLost = errors.New("the lease was lost")

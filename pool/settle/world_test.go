@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -194,8 +195,28 @@ type toyStreams struct {
 	mu      sync.Mutex
 	edges   []*toyEdge
 	trimmed map[slice.StreamID]uint64
+	told    map[slice.StreamID]uint64 // to edges
 	found   []CandidateMsg
 	down    bool
+}
+
+func (r *toyStreams) PublishReleases(_ context.Context, through map[slice.StreamID]uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.err(); err != nil {
+		return err
+	}
+	if r.told == nil {
+		r.told = make(map[slice.StreamID]uint64)
+	}
+	maps.Copy(r.told, through)
+	return nil
+}
+
+func (r *toyStreams) Releases(context.Context) (map[slice.StreamID]uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.told), nil // the tests of a Redis that is down begin later
 }
 
 func (r *toyStreams) err() error {
@@ -272,42 +293,6 @@ func (r *toyStreams) deliver(t failer, c pool.Candidate) {
 	defer r.mu.Unlock()
 	m.ID = fmt.Sprint(len(r.found), c.Hash)
 	r.found = append(r.found, m)
-}
-
-// toyLease is held by one owner.
-type toyLease struct {
-	mu     sync.Mutex
-	holder string
-	token  uint64
-}
-
-func (l *toyLease) Acquire(_ context.Context, owner string) (uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.holder != "" && l.holder != owner {
-		return 0, ErrLeaseHeld
-	}
-	l.holder = owner
-	l.token++
-	return l.token, nil
-}
-
-func (l *toyLease) Renew(_ context.Context, owner string, token uint64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.holder != owner || l.token != token {
-		return ErrLeaseLost
-	}
-	return nil
-}
-
-func (l *toyLease) Release(_ context.Context, owner string, token uint64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.holder == owner && l.token == token {
-		l.holder = ""
-	}
-	return nil
 }
 
 // toyMirror checks the chain of heads.
@@ -502,7 +487,7 @@ var testSecret = allocation.Secret{1, 2, 3}
 func (w *world) options() Options {
 	return Options{
 		Pool: testPool, Chain: toyChain{}, Node: w.node, Book: w.book, Dir: filepath.Join(w.dir, "slices"),
-		Streams: w.streams, Lease: &toyLease{}, Scheme: w.scheme, FeePPM: testPPM, RewardScript: rewardScript,
+		Streams: w.streams, Scheme: w.scheme, FeePPM: testPPM, RewardScript: rewardScript,
 		Secret: testSecret, Allocations: filepath.Join(w.dir, "allocations"), FS: w.fs, Log: w.log,
 		HeadKey: w.key, Heads: filepath.Join(w.dir, "heads"), HeadEvery: time.Minute,
 	}
