@@ -1,115 +1,236 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
+	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/adit-pool/adit/kernels/all"
 	"github.com/adit-pool/adit/worker"
+	"github.com/adit-pool/adit/worker/machine"
+	"github.com/adit-pool/adit/worker/monitor"
+	"github.com/adit-pool/adit/worker/settings"
+	"github.com/adit-pool/adit/worker/view"
 )
+
+// mineActions are what adit mine may do instead of mining.
+type mineActions struct {
+	list      bool
+	benchmark bool
+	verify    string
+	time      time.Duration
+}
 
 func mineCommand() *cobra.Command {
 	var (
-		o         worker.Options
-		algorithm string
-		limit     float64
-		level     string
+		s                     = settings.New()
+		file                  string
+		pools, users, secrets []string
+		actions               mineActions
 	)
 	cmd := &cobra.Command{
 		Use:   "mine --pool stratum+tcp://host:port --user ADDRESS.worker",
-		Short: "Mine for a Stratum V1 pool with this machine's processors",
+		Short: "Mine for a Stratum V1 pool with this machine's processors and cards",
 		Example: `  adit mine --pool stratum+tcp://127.0.0.1:3333 --user ADDRESS.rig1
-  adit mine --pool stratum+ssl://pool.example:3334 --user ADDRESS.rig1 --threads 2`,
+  adit mine --pool stratum+ssl://pool.example:3334 --pool stratum+tcp://backup.example:3333 --user ADDRESS.rig1
+  adit mine --config rig.toml
+  adit mine --list-devices
+  adit mine --benchmark --algorithm scrypt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			kernel, err := all.Named(algorithm)
+			if file != "" {
+				if err := loadUnderFlags(&s, file, cmd.Flags()); err != nil {
+					return err
+				}
+			}
+			if err := s.SetPools(pools, users, secrets); err != nil {
+				return err
+			}
+			m, err := machine.Look(s.Algorithm)
 			if err != nil {
 				return err
 			}
-			o.Kernel, o.Agent = kernel, "adit/"+version
-			o.Log = newLog(os.Stderr, level, "console")
-			o.Stats = new(worker.Stats)
-			if limit > 0 {
-				o.Limit = worker.NewLimit(limit)
+			defer m.Close()
+			ctx, out := cmd.Context(), cmd.OutOrStdout()
+			switch {
+			case actions.list:
+				return listDevices(out, m)
+			case actions.verify != "":
+				return verifyDevice(ctx, out, m, actions)
+			case actions.benchmark:
+				return benchmark(ctx, out, m, &s, actions.time)
 			}
-			o.Observer = mineEvents(cmd)
-			stop, ended := make(chan struct{}), make(chan struct{})
-			go func() {
-				defer close(ended)
-				mineSummary(cmd, o.Stats, stop)
-			}()
-			err = worker.Run(cmd.Context(), o)
-			close(stop)
-			<-ended
-			if cmd.Context().Err() != nil {
-				return nil // Ctrl-C is how mining ends
-			}
-			return err
+			return mine(ctx, m, &s)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Pool, "pool", "", "address of the pool: stratum+tcp://host:port, or stratum+ssl:// for TLS")
-	f.StringVar(&o.User, "user", "", "the name to mine under, usually ADDRESS.worker")
-	f.StringVar(&o.Password, "password", "x", "pools read options from it, such as d=1024")
-	f.StringVar(&algorithm, "algorithm", "sha256d", "proof of work: sha256d or scrypt")
-	f.IntVar(&o.Threads, "threads", 0, "search threads; 0 is one for each processor")
-	f.Float64Var(&limit, "limit", 0, "hashes per second at most; 0 is no limit")
-	f.StringVar(&level, "log-level", "warn", "debug, info, warn or error")
-	_ = cmd.MarkFlagRequired("pool")
-	_ = cmd.MarkFlagRequired("user")
+	f.StringVar(&file, "config", "", "a TOML file with these settings; flags go over it")
+	f.StringArrayVar(&pools, "pool", nil, "stratum+tcp://host:port, or stratum+ssl:// for TLS; again for each backup")
+	f.StringArrayVar(&users, "user", nil, "the name to mine under, usually ADDRESS.worker; once, or once for each pool")
+	f.StringArrayVar(&secrets, "password", nil, "pools read options from it, such as d=1024 (default x)")
+	f.StringVar(&s.Algorithm, "algorithm", s.Algorithm, "proof of work: sha256d or scrypt")
+	f.StringSliceVar(&s.Devices, "devices", nil, "devices by name, such as cpu,gpu0 (default the processor and every verified card)")
+	f.IntVar(&s.Threads, "threads", 0, "search threads of the processor; 0 is one for each")
+	f.StringVar(&s.Affinity, "affinity", "", "processors for the threads, in turn, such as 0,2-5")
+	f.IntVar(&s.Intensity, "intensity", s.Intensity, "percent of the time that devices search")
+	f.Float64Var(&s.Limit, "limit", 0, "hashes per second of all devices at most; 0 is no limit")
+	f.Float64Var(&s.Heat, "temperature-limit", 0, "°C at which a device is slowed down; 0 is no limit")
+	f.Float64Var(&s.Suggest, "suggest-difficulty", 0, "difficulty to suggest to the pool; 0 is none")
+	f.BoolVar(&s.Rolling, "version-rolling", s.Rolling, "offer the pool to roll version bits (BIP310)")
+	f.StringVar(&s.CA, "tls-ca", "", "file with the certificates to trust instead of the system's")
+	f.BoolVar(&s.Insecure, "tls-insecure", false, "take any certificate: whoever sits between can steal the shares")
+	f.StringVar(&s.Listen, "listen", "", "address for /status (JSON) and /metrics (Prometheus), such as :4077 on this machine only")
+	f.BoolVar(&s.Plain, "plain", false, "lines instead of the live view")
+	f.StringVar(&s.LogLevel, "log-level", s.LogLevel, "debug, info, warn or error")
+	f.BoolVar(&actions.list, "list-devices", false, "list the devices and end")
+	f.BoolVar(&actions.benchmark, "benchmark", false, "measure the devices without a pool and end")
+	f.StringVar(&actions.verify, "verify-device", "", "compare a card's results with the processor's, keep the report and end")
+	f.DurationVar(&actions.time, "time", 10*time.Second, "how long to measure or verify")
+	cmd.MarkFlagsMutuallyExclusive("list-devices", "benchmark", "verify-device")
 	return cmd
 }
 
-// mineEvents prints what a person at the rig wants to know.
-func mineEvents(cmd *cobra.Command) func(worker.Event) {
-	return func(e worker.Event) {
-		out := cmd.OutOrStdout()
-		now := time.Now().Format(time.TimeOnly)
-		switch e.Kind {
-		case worker.Connected:
-			fmt.Fprintf(out, "%s connected to %s\n", now, e.Text)
-		case worker.Accepted:
-			fmt.Fprintf(out, "%s accepted, difficulty %s\n", now, e.Share.Difficulty)
-		case worker.Rejected:
-			fmt.Fprintf(out, "%s rejected: %s (%d)\n", now, e.Text, e.Code)
-		case worker.Disconnected:
-			fmt.Fprintf(out, "%s disconnected: %s\n", now, e.Text)
-		case worker.Message:
-			fmt.Fprintf(out, "%s the pool says: %q\n", now, e.Text)
+// loadUnderFlags reads file into s and sets the flags given anew, over it.
+func loadUnderFlags(s *settings.Settings, file string, flags *pflag.FlagSet) error {
+	given := map[*pflag.Flag][]string{}
+	flags.Visit(func(f *pflag.Flag) {
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			given[f] = list.GetSlice()
+		} else {
+			given[f] = []string{f.Value.String()}
+		}
+	})
+	if err := s.Load(file); err != nil {
+		return err
+	}
+	for f, values := range given {
+		var err error
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			err = list.Replace(values)
+		} else {
+			err = f.Value.Set(values[0])
+		}
+		if err != nil {
+			return fmt.Errorf("flag --%s: %w", f.Name, err)
 		}
 	}
+	return nil
 }
 
-// mineSummary prints a line a minute until done, and a last one.
-func mineSummary(cmd *cobra.Command, stats *worker.Stats, done <-chan struct{}) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		over := false
-		select {
-		case <-tick.C:
-		case <-done:
-			over = true
-		}
-		c := stats.Counts()
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %s, %d accepted, %d rejected (%d stale)\n",
-			time.Now().Format(time.TimeOnly), hashrateText(c.Hashrate), c.Accepted, c.Rejected, c.Stale)
-		if over {
-			return
+// mine runs the rig with a live view on a terminal, else with lines.
+func mine(ctx context.Context, m *machine.Machine, s *settings.Settings) error {
+	o, err := s.Options()
+	if err != nil {
+		return err
+	}
+	tuning, err := s.Tuning()
+	if err != nil {
+		return err
+	}
+	if o.Devices, err = m.Devices(s.Devices, tuning); err != nil {
+		return err
+	}
+	o.Kernel, o.Agent = m.Kernel(), "adit/"+version
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // the view outlives the rig, to sum it up
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer stop()
+	var listening *monitor.Server
+	if s.Listen != "" {
+		if listening, err = monitor.Listen(s.Listen, o.Stats); err != nil {
+			return err
 		}
 	}
+	var show interface{ Run(context.Context) }
+	screen, unwatch := (*view.Screen)(nil), func() {}
+	if !s.Plain {
+		screen, unwatch = view.NewScreen(os.Stdout, o.Stats)
+	}
+	defer unwatch()
+	if screen != nil {
+		o.Observer, show = screen.Event, screen
+		o.Log = newLog(zerolog.ConsoleWriter{Out: screen, NoColor: true, TimeFormat: time.TimeOnly}, s.LogLevel, "")
+	} else {
+		plain := view.NewPlain(os.Stdout, o.Stats)
+		o.Observer, show = plain.Event, plain
+		o.Log = newLog(os.Stderr, s.LogLevel, "console")
+	}
+	for _, note := range m.Notes() {
+		o.Log.Info().Msg(note)
+	}
+	if listening != nil {
+		o.Log.Info().Stringer("address", listening.Addr()).Msg("monitor listens")
+		parts.Go(func() {
+			if err := listening.Run(running); err != nil {
+				o.Log.Error().Err(err).Msg("monitor ended")
+			}
+		})
+	}
+	parts.Go(func() { show.Run(running) })
+	return worker.Run(ctx, o)
 }
 
-// hashrateText writes hashes per second with a unit prefix.
-func hashrateText(h float64) string {
-	units := []string{"H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"}
-	i := 0
-	for h >= 1000 && i < len(units)-1 {
-		h /= 1000
-		i++
+// listDevices says of each part whether it would mine.
+func listDevices(out io.Writer, m *machine.Machine) error {
+	for _, p := range m.Parts() {
+		state := "verified"
+		switch {
+		case p.Off != "":
+			state = "unusable: " + p.Off
+		case !p.Verified:
+			state = "unverified and off: adit mine --algorithm " + m.Kernel().Name() + " --verify-device " + p.Name
+		case p.Name != "cpu" && p.Kind == "cpu":
+			state = "verified; a processor, used only by --devices"
+		}
+		fmt.Fprintf(out, "%-6s %s\n       %s, %s\n", p.Name, p.Model, p.Path, state)
+		if p.Driver != "" {
+			fmt.Fprintf(out, "       %s, %s\n", p.Kind, p.Driver)
+		}
+		if p.Sensor == nil {
+			continue
+		}
+		if r, err := p.Sensor.Read(); err == nil && r.Temperature != nil {
+			fmt.Fprintf(out, "       %.0f °C\n", *r.Temperature)
+		}
 	}
-	return fmt.Sprintf("%.2f %s", h, units[i])
+	for _, note := range m.Notes() {
+		fmt.Fprintf(out, "note   %s\n", note)
+	}
+	return nil
+}
+
+func verifyDevice(ctx context.Context, out io.Writer, m *machine.Machine, a mineActions) error {
+	report, err := m.Verify(ctx, a.verify, a.time)
+	if report.Device != "" {
+		fmt.Fprintln(out, report)
+	}
+	return err
+}
+
+// benchmark measures the devices chosen, all together as they would mine.
+func benchmark(ctx context.Context, out io.Writer, m *machine.Machine, s *settings.Settings, d time.Duration) error {
+	tuning, err := s.Tuning()
+	if err != nil {
+		return err
+	}
+	devices, err := m.Devices(s.Devices, tuning)
+	if err != nil {
+		return err
+	}
+	results, err := worker.Measure(ctx, m.Kernel(), devices, time.Second, d)
+	sum := 0.0
+	for _, r := range results {
+		fmt.Fprintf(out, "%-6s %12s  %s %s, %d errors\n", r.Name, view.Hashrate(r.Hashrate), m.Kernel().Name(), r.Path, r.Errors)
+		sum += r.Hashrate
+	}
+	if len(results) > 1 {
+		fmt.Fprintf(out, "%-6s %12s\n", "all", view.Hashrate(sum))
+	}
+	return err
 }
