@@ -102,8 +102,7 @@ type child struct {
 // PATH the test is skipped, in CI it fails.
 func startChild(t *testing.T, args ...string) *child {
 	t.Helper()
-	bin, err := exec.LookPath("redis-server")
-	if err != nil {
+	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("redis-server is not on PATH")
 		}
@@ -111,7 +110,14 @@ func startChild(t *testing.T, args ...string) *child {
 	}
 	dir, err := os.MkdirTemp("", "adit-redis")
 	must(t, err)
-	port := freePort(t)
+	return startChildAt(t, dir, freePort(t), args...)
+}
+
+// startChildAt is startChild with a directory and a port, where a server may have been before.
+func startChildAt(t *testing.T, dir string, port int, args ...string) *child {
+	t.Helper()
+	bin, err := exec.LookPath("redis-server")
+	must(t, err)
 	first := []string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", dir, "--logfile", filepath.Join(dir, "log")}
 	if args[0] == "sentinel" {
 		first, args = append([]string{args[1]}, first...), []string{"--sentinel"}
@@ -128,9 +134,13 @@ func startChild(t *testing.T, args ...string) *child {
 }
 
 func (c *child) stop() {
+	c.kill()
+	os.RemoveAll(c.dir)
+}
+
+func (c *child) kill() {
 	c.cmd.Process.Kill()
 	c.cmd.Wait()
-	os.RemoveAll(c.dir)
 }
 
 func freePort(t *testing.T) int {
