@@ -13,6 +13,7 @@ import (
 // files are the assembly files by the last word of the command line.
 var files = map[string]func(){
 	"clock":          clock,
+	"ports":          ports,
 	"cpuid":          cpuid,
 	"sha256d-shani":  sha256dSHANI,
 	"sha256d-avx2":   sha256dAVX2,

@@ -16,7 +16,8 @@ import (
 //
 // A register holds the same row of several hashes, one in each 128 bits; these
 // hashes are a chain. One chain waits for its own results most of the time, so
-// several chains take turns.
+// several chains take turns; when the registers do not suffice for the last of
+// them, its rows wait in memory until they are needed.
 
 const (
 	romixN    = 1024
@@ -30,6 +31,7 @@ type wide interface {
 	load(m Mem, dst VecPhysical)                        // aligned
 	store(x VecPhysical, m Mem)                         // aligned
 	xor(x Op, y, dst VecPhysical)                       //
+	rotateOf(n int, x, to VecPhysical)                  // to ^ x is x rotated to the left by n, x is lost
 	rotate(n int, x, t, into VecPhysical)               // into ^= x rotated to the left; x and t are lost
 	put(rows []VecPhysical, t []VecPhysical, to []Mem)  // store four rows, each hash's by itself at to; rows and t are lost
 	get(from []Mem, t []VecPhysical, dst []VecPhysical) // the inverse
@@ -38,6 +40,7 @@ type wide interface {
 func scryptAVX2() {
 	romix("romixAVX2x2", wide256{}, 1)
 	romix("romixAVX2x6", wide256{}, 3)
+	romix("romixAVX2x8", wide256{}, 4)
 }
 
 func scryptAVX512() {
@@ -56,7 +59,7 @@ const romixSkew = 576
 func romix(name string, w wide, chains int) {
 	lanes := w.size() / 16 // hashes in a chain
 	blocks := lanes * blockSize
-	TEXT(name, NOSPLIT, "func(x, v *byte)")
+	TEXT(name, 0, "func(x, v *byte)")
 	Doc(fmt.Sprintf("%s is ROMix for %d hashes. x is %d rows, v %d bytes, both aligned to 64.",
 		name, chains*lanes, 8*chains, chains*(romixN*blocks+romixSkew)))
 	Pragma("noescape")
@@ -66,8 +69,18 @@ func romix(name string, w wide, chains int) {
 
 	free := w.registers()
 	rows := make([][]VecPhysical, chains)
+	spilt := -1 // the chain whose rows live in the frame: there are too few registers
 	for c := range rows {
-		rows[c], free = free[:4], free[4:]
+		if len(free) < 8 && c == chains-1 && c > 0 {
+			spilt, rows[c] = c, free[:4]
+		} else {
+			rows[c], free = free[:4], free[4:]
+		}
+	}
+	home := func(r int) Mem { return Mem{Base: R12, Disp: r * w.size()} } // of the spilt chain's row r
+	if spilt >= 0 {
+		LEAQ(AllocLocal(5*w.size()).Offset(w.size()-1), R12)
+		ANDQ(I8(-w.size()), R12)
 	}
 	row := func(c, r int) Mem { return Mem{Base: x, Disp: (8*c + r) * w.size()} }
 	vOf := func(c int) int { return c * (romixN*blocks + romixSkew) }
@@ -76,28 +89,75 @@ func romix(name string, w wide, chains int) {
 	// is in rows already; the other half's result is in rows from there.
 	begin := func(c, half int) {
 		for r, x := range rows[c] {
+			if c == spilt {
+				w.load(home(r), x)
+			}
 			w.xor(row(c, 4+r), x, x)
 			w.store(x, row(c, 4*half+r))
+			if c == spilt {
+				w.store(x, home(r))
+			}
 		}
+	}
+	// step of the spilt chain: between steps two of its rows are in registers of
+	// free, the first two of s, in the order x[step], x[step-1].
+	stepSpilt := func(step, n int, s []VecPhysical) []VecPhysical {
+		a, d, t, u := s[0], s[1], s[2], s[3]
+		if step == 0 { // row 3 is at home
+			VPADDD(home(3), a, t)
+			w.store(a, home(0))
+		} else {
+			VPADDD(a, d, t)
+		}
+		w.rotateOf(n, t, u)
+		w.xor(home((step+1)%4), u, u)
+		w.xor(t, u, u)
+		switch step { // what is not read again goes home, from column to row
+		case 2:
+			VPSHUFD(U8(0x93), d, d)
+			w.store(d, home(3))
+		case 3:
+			VPSHUFD(U8(0x4e), d, d)
+			w.store(d, home(2))
+			VPSHUFD(U8(0x39), a, a)
+			w.store(a, home(1))
+		}
+		return []VecPhysical{u, a, d, t}
 	}
 	// halves does the Salsa20/8 of some halves in step.
 	type part struct{ c, half int }
 	halves := func(parts ...part) {
+		free := free
+		withSpilt := false
 		for _, p := range parts {
 			begin(p.c, p.half)
+			withSpilt = withSpilt || p.c == spilt
+		}
+		if withSpilt {
+			w.load(home(0), free[0])
 		}
 		for range 8 {
 			for step, n := range []int{7, 9, 13, 18} {
 				// rows b ^= (a + d) <<< 7, c ^= (b + a) <<< 9, …
 				for i, p := range parts {
+					if p.c == spilt {
+						free = stepSpilt(step, n, free)
+						continue
+					}
 					x := rows[p.c]
 					pairs := len(free) / 2
 					t, u := free[2*(i%pairs)], free[2*(i%pairs)+1]
+					if withSpilt {
+						t, u = free[2], free[3]
+					}
 					VPADDD(x[step], x[(step+3)%4], t)
 					w.rotate(n, t, u, x[(step+1)%4])
 				}
 			}
 			for _, p := range parts {
+				if p.c == spilt {
+					continue
+				}
 				x := rows[p.c]
 				VPSHUFD(U8(0x93), x[1], x[1])
 				VPSHUFD(U8(0x4e), x[2], x[2])
@@ -107,8 +167,17 @@ func romix(name string, w wide, chains int) {
 		}
 		for _, p := range parts {
 			for r, x := range rows[p.c] {
+				if p.c == spilt && r == 0 {
+					x = free[0]
+				} else if p.c == spilt {
+					x = free[1]
+					w.load(home(r), x)
+				}
 				VPADDD(row(p.c, 4*p.half+r), x, x)
 				w.store(x, row(p.c, 4*p.half+r))
+				if p.c == spilt {
+					w.store(x, home(r))
+				}
 			}
 		}
 	}
@@ -144,6 +213,9 @@ func romix(name string, w wide, chains int) {
 		}
 		for r, x := range rows[c] {
 			w.load(row(c, r), x)
+			if c == spilt {
+				w.store(x, home(r))
+			}
 		}
 	}
 	halves(some(everyone, 0)...)
@@ -171,6 +243,8 @@ func romix(name string, w wide, chains int) {
 					w.xor(row(c, 4*half+r), x, x)
 					if half == 1 {
 						w.store(x, row(c, 4*half+r))
+					} else if c == spilt {
+						w.store(x, home(r))
 					}
 				}
 			}
@@ -211,9 +285,13 @@ func (wide256) load(m Mem, dst VecPhysical)  { VMOVDQA(m, dst) }
 func (wide256) store(x VecPhysical, m Mem)   { VMOVDQA(x, m) }
 func (wide256) xor(x Op, y, dst VecPhysical) { VPXOR(x, y, dst) }
 
-func (wide256) rotate(n int, x, t, into VecPhysical) {
-	VPSLLD(U8(n), x, t)
+func (wide256) rotateOf(n int, x, to VecPhysical) {
+	VPSLLD(U8(n), x, to)
 	VPSRLD(U8(32-n), x, x)
+}
+
+func (m wide256) rotate(n int, x, t, into VecPhysical) {
+	m.rotateOf(n, x, t)
 	VPXOR(t, into, into)
 	VPXOR(x, into, into)
 }
@@ -241,6 +319,7 @@ func (wide512) load(m Mem, dst VecPhysical)  { VMOVDQA32(m, dst) }
 func (wide512) store(x VecPhysical, m Mem)   { VMOVDQA32(x, m) }
 func (wide512) xor(x Op, y, dst VecPhysical) { VPXORD(x, y, dst) }
 
+func (wide512) rotateOf(int, VecPhysical, VecPhysical) { panic("there are registers enough") }
 func (wide512) rotate(n int, x, _, into VecPhysical) {
 	VPROLD(U8(n), x, x)
 	VPXORD(x, into, into)

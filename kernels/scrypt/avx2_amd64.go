@@ -13,3 +13,8 @@ func romixAVX2x2(x *byte, v *byte)
 //
 //go:noescape
 func romixAVX2x6(x *byte, v *byte)
+
+// romixAVX2x8 is ROMix for 8 hashes. x is 32 rows, v 1050880 bytes, both aligned to 64.
+//
+//go:noescape
+func romixAVX2x8(x *byte, v *byte)

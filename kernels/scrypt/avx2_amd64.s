@@ -2,11 +2,9 @@
 
 //go:build !purego
 
-#include "textflag.h"
-
 // func romixAVX2x2(x *byte, v *byte)
 // Requires: AVX, AVX2
-TEXT ·romixAVX2x2(SB), NOSPLIT, $0-16
+TEXT ·romixAVX2x2(SB), $0-16
 	MOVQ x+0(FP), DI
 	MOVQ v+8(FP), SI
 
@@ -1327,7 +1325,7 @@ read:
 
 // func romixAVX2x6(x *byte, v *byte)
 // Requires: AVX, AVX2
-TEXT ·romixAVX2x6(SB), NOSPLIT, $0-16
+TEXT ·romixAVX2x6(SB), $0-16
 	MOVQ x+0(FP), DI
 	MOVQ v+8(FP), SI
 
@@ -5235,5 +5233,5516 @@ read:
 	VMOVDQA     Y10, 704(DI)
 	VPADDD      736(DI), Y11, Y11
 	VMOVDQA     Y11, 736(DI)
+	VZEROUPPER
+	RET
+
+// func romixAVX2x8(x *byte, v *byte)
+// Requires: AVX, AVX2
+TEXT ·romixAVX2x8(SB), $160-16
+	MOVQ x+0(FP), DI
+	MOVQ v+8(FP), SI
+	LEAQ 31(SP), R12
+	ANDQ $-32, R12
+
+	// V[i] = X
+	MOVQ $0x00000400, CX
+
+fill:
+	VMOVDQA      128(DI), Y0
+	VMOVDQA      160(DI), Y1
+	VMOVDQA      192(DI), Y2
+	VMOVDQA      224(DI), Y3
+	VMOVDQA      X0, 64(SI)
+	VEXTRACTI128 $0x01, Y0, 192(SI)
+	VMOVDQA      X1, 80(SI)
+	VEXTRACTI128 $0x01, Y1, 208(SI)
+	VMOVDQA      X2, 96(SI)
+	VEXTRACTI128 $0x01, Y2, 224(SI)
+	VMOVDQA      X3, 112(SI)
+	VEXTRACTI128 $0x01, Y3, 240(SI)
+	VMOVDQA      (DI), Y0
+	VMOVDQA      32(DI), Y1
+	VMOVDQA      64(DI), Y2
+	VMOVDQA      96(DI), Y3
+	VMOVDQA      X0, (SI)
+	VEXTRACTI128 $0x01, Y0, 128(SI)
+	VMOVDQA      X1, 16(SI)
+	VEXTRACTI128 $0x01, Y1, 144(SI)
+	VMOVDQA      X2, 32(SI)
+	VEXTRACTI128 $0x01, Y2, 160(SI)
+	VMOVDQA      X3, 48(SI)
+	VEXTRACTI128 $0x01, Y3, 176(SI)
+	VMOVDQA      (DI), Y0
+	VMOVDQA      32(DI), Y1
+	VMOVDQA      64(DI), Y2
+	VMOVDQA      96(DI), Y3
+	VMOVDQA      384(DI), Y4
+	VMOVDQA      416(DI), Y5
+	VMOVDQA      448(DI), Y6
+	VMOVDQA      480(DI), Y7
+	VMOVDQA      X4, 262784(SI)
+	VEXTRACTI128 $0x01, Y4, 262912(SI)
+	VMOVDQA      X5, 262800(SI)
+	VEXTRACTI128 $0x01, Y5, 262928(SI)
+	VMOVDQA      X6, 262816(SI)
+	VEXTRACTI128 $0x01, Y6, 262944(SI)
+	VMOVDQA      X7, 262832(SI)
+	VEXTRACTI128 $0x01, Y7, 262960(SI)
+	VMOVDQA      256(DI), Y4
+	VMOVDQA      288(DI), Y5
+	VMOVDQA      320(DI), Y6
+	VMOVDQA      352(DI), Y7
+	VMOVDQA      X4, 262720(SI)
+	VEXTRACTI128 $0x01, Y4, 262848(SI)
+	VMOVDQA      X5, 262736(SI)
+	VEXTRACTI128 $0x01, Y5, 262864(SI)
+	VMOVDQA      X6, 262752(SI)
+	VEXTRACTI128 $0x01, Y6, 262880(SI)
+	VMOVDQA      X7, 262768(SI)
+	VEXTRACTI128 $0x01, Y7, 262896(SI)
+	VMOVDQA      256(DI), Y4
+	VMOVDQA      288(DI), Y5
+	VMOVDQA      320(DI), Y6
+	VMOVDQA      352(DI), Y7
+	VMOVDQA      640(DI), Y8
+	VMOVDQA      672(DI), Y9
+	VMOVDQA      704(DI), Y10
+	VMOVDQA      736(DI), Y11
+	VMOVDQA      X8, 525504(SI)
+	VEXTRACTI128 $0x01, Y8, 525632(SI)
+	VMOVDQA      X9, 525520(SI)
+	VEXTRACTI128 $0x01, Y9, 525648(SI)
+	VMOVDQA      X10, 525536(SI)
+	VEXTRACTI128 $0x01, Y10, 525664(SI)
+	VMOVDQA      X11, 525552(SI)
+	VEXTRACTI128 $0x01, Y11, 525680(SI)
+	VMOVDQA      512(DI), Y8
+	VMOVDQA      544(DI), Y9
+	VMOVDQA      576(DI), Y10
+	VMOVDQA      608(DI), Y11
+	VMOVDQA      X8, 525440(SI)
+	VEXTRACTI128 $0x01, Y8, 525568(SI)
+	VMOVDQA      X9, 525456(SI)
+	VEXTRACTI128 $0x01, Y9, 525584(SI)
+	VMOVDQA      X10, 525472(SI)
+	VEXTRACTI128 $0x01, Y10, 525600(SI)
+	VMOVDQA      X11, 525488(SI)
+	VEXTRACTI128 $0x01, Y11, 525616(SI)
+	VMOVDQA      512(DI), Y8
+	VMOVDQA      544(DI), Y9
+	VMOVDQA      576(DI), Y10
+	VMOVDQA      608(DI), Y11
+	VMOVDQA      896(DI), Y12
+	VMOVDQA      928(DI), Y13
+	VMOVDQA      960(DI), Y14
+	VMOVDQA      992(DI), Y15
+	VMOVDQA      X12, 788224(SI)
+	VEXTRACTI128 $0x01, Y12, 788352(SI)
+	VMOVDQA      X13, 788240(SI)
+	VEXTRACTI128 $0x01, Y13, 788368(SI)
+	VMOVDQA      X14, 788256(SI)
+	VEXTRACTI128 $0x01, Y14, 788384(SI)
+	VMOVDQA      X15, 788272(SI)
+	VEXTRACTI128 $0x01, Y15, 788400(SI)
+	VMOVDQA      768(DI), Y12
+	VMOVDQA      800(DI), Y13
+	VMOVDQA      832(DI), Y14
+	VMOVDQA      864(DI), Y15
+	VMOVDQA      X12, 788160(SI)
+	VEXTRACTI128 $0x01, Y12, 788288(SI)
+	VMOVDQA      X13, 788176(SI)
+	VEXTRACTI128 $0x01, Y13, 788304(SI)
+	VMOVDQA      X14, 788192(SI)
+	VEXTRACTI128 $0x01, Y14, 788320(SI)
+	VMOVDQA      X15, 788208(SI)
+	VEXTRACTI128 $0x01, Y15, 788336(SI)
+	VMOVDQA      768(DI), Y12
+	VMOVDQA      Y12, (R12)
+	VMOVDQA      800(DI), Y13
+	VMOVDQA      Y13, 32(R12)
+	VMOVDQA      832(DI), Y14
+	VMOVDQA      Y14, 64(R12)
+	VMOVDQA      864(DI), Y15
+	VMOVDQA      Y15, 96(R12)
+	VPXOR        128(DI), Y0, Y0
+	VMOVDQA      Y0, (DI)
+	VPXOR        160(DI), Y1, Y1
+	VMOVDQA      Y1, 32(DI)
+	VPXOR        192(DI), Y2, Y2
+	VMOVDQA      Y2, 64(DI)
+	VPXOR        224(DI), Y3, Y3
+	VMOVDQA      Y3, 96(DI)
+	VPXOR        384(DI), Y4, Y4
+	VMOVDQA      Y4, 256(DI)
+	VPXOR        416(DI), Y5, Y5
+	VMOVDQA      Y5, 288(DI)
+	VPXOR        448(DI), Y6, Y6
+	VMOVDQA      Y6, 320(DI)
+	VPXOR        480(DI), Y7, Y7
+	VMOVDQA      Y7, 352(DI)
+	VPXOR        640(DI), Y8, Y8
+	VMOVDQA      Y8, 512(DI)
+	VPXOR        672(DI), Y9, Y9
+	VMOVDQA      Y9, 544(DI)
+	VPXOR        704(DI), Y10, Y10
+	VMOVDQA      Y10, 576(DI)
+	VPXOR        736(DI), Y11, Y11
+	VMOVDQA      Y11, 608(DI)
+	VMOVDQA      (R12), Y12
+	VPXOR        896(DI), Y12, Y12
+	VMOVDQA      Y12, 768(DI)
+	VMOVDQA      Y12, (R12)
+	VMOVDQA      32(R12), Y13
+	VPXOR        928(DI), Y13, Y13
+	VMOVDQA      Y13, 800(DI)
+	VMOVDQA      Y13, 32(R12)
+	VMOVDQA      64(R12), Y14
+	VPXOR        960(DI), Y14, Y14
+	VMOVDQA      Y14, 832(DI)
+	VMOVDQA      Y14, 64(R12)
+	VMOVDQA      96(R12), Y15
+	VPXOR        992(DI), Y15, Y15
+	VMOVDQA      Y15, 864(DI)
+	VMOVDQA      Y15, 96(R12)
+	VMOVDQA      (R12), Y12
+	VPADDD       Y0, Y3, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y1, Y1
+	VPXOR        Y14, Y1, Y1
+	VPADDD       Y4, Y7, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y5, Y5
+	VPXOR        Y14, Y5, Y5
+	VPADDD       Y8, Y11, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y9, Y9
+	VPXOR        Y14, Y9, Y9
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y1, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y5, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y9, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y1, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y3, Y3
+	VPXOR        Y12, Y3, Y3
+	VPADDD       Y6, Y5, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y12, Y7, Y7
+	VPADDD       Y10, Y9, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y3, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y7, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y11, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y1, Y1
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y3, Y3
+	VPSHUFD      $0x93, Y5, Y5
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y7, Y7
+	VPSHUFD      $0x93, Y9, Y9
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y11, Y11
+	VPADDD       Y0, Y1, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y3, Y3
+	VPXOR        Y14, Y3, Y3
+	VPADDD       Y4, Y5, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y7, Y7
+	VPXOR        Y14, Y7, Y7
+	VPADDD       Y8, Y9, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y11, Y11
+	VPXOR        Y14, Y11, Y11
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y3, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y7, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y11, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y3, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y1, Y1
+	VPXOR        Y12, Y1, Y1
+	VPADDD       Y6, Y7, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPADDD       Y10, Y11, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y1, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y5, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y9, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y3, Y3
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y1, Y1
+	VPSHUFD      $0x93, Y7, Y7
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y5, Y5
+	VPSHUFD      $0x93, Y11, Y11
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y9, Y9
+	VPADDD       Y0, Y3, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y1, Y1
+	VPXOR        Y14, Y1, Y1
+	VPADDD       Y4, Y7, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y5, Y5
+	VPXOR        Y14, Y5, Y5
+	VPADDD       Y8, Y11, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y9, Y9
+	VPXOR        Y14, Y9, Y9
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y1, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y5, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y9, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y1, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y3, Y3
+	VPXOR        Y12, Y3, Y3
+	VPADDD       Y6, Y5, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y12, Y7, Y7
+	VPADDD       Y10, Y9, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y3, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y7, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y11, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y1, Y1
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y3, Y3
+	VPSHUFD      $0x93, Y5, Y5
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y7, Y7
+	VPSHUFD      $0x93, Y9, Y9
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y11, Y11
+	VPADDD       Y0, Y1, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y3, Y3
+	VPXOR        Y14, Y3, Y3
+	VPADDD       Y4, Y5, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y7, Y7
+	VPXOR        Y14, Y7, Y7
+	VPADDD       Y8, Y9, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y11, Y11
+	VPXOR        Y14, Y11, Y11
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y3, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y7, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y11, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y3, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y1, Y1
+	VPXOR        Y12, Y1, Y1
+	VPADDD       Y6, Y7, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPADDD       Y10, Y11, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y1, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y5, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y9, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y3, Y3
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y1, Y1
+	VPSHUFD      $0x93, Y7, Y7
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y5, Y5
+	VPSHUFD      $0x93, Y11, Y11
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y9, Y9
+	VPADDD       Y0, Y3, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y1, Y1
+	VPXOR        Y14, Y1, Y1
+	VPADDD       Y4, Y7, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y5, Y5
+	VPXOR        Y14, Y5, Y5
+	VPADDD       Y8, Y11, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y9, Y9
+	VPXOR        Y14, Y9, Y9
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y1, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y5, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y9, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y1, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y3, Y3
+	VPXOR        Y12, Y3, Y3
+	VPADDD       Y6, Y5, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y12, Y7, Y7
+	VPADDD       Y10, Y9, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y3, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y7, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y11, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y1, Y1
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y3, Y3
+	VPSHUFD      $0x93, Y5, Y5
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y7, Y7
+	VPSHUFD      $0x93, Y9, Y9
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y11, Y11
+	VPADDD       Y0, Y1, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y3, Y3
+	VPXOR        Y14, Y3, Y3
+	VPADDD       Y4, Y5, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y7, Y7
+	VPXOR        Y14, Y7, Y7
+	VPADDD       Y8, Y9, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y11, Y11
+	VPXOR        Y14, Y11, Y11
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y3, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y7, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y11, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y3, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y1, Y1
+	VPXOR        Y12, Y1, Y1
+	VPADDD       Y6, Y7, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPADDD       Y10, Y11, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y1, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y5, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y9, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y3, Y3
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y1, Y1
+	VPSHUFD      $0x93, Y7, Y7
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y5, Y5
+	VPSHUFD      $0x93, Y11, Y11
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y9, Y9
+	VPADDD       Y0, Y3, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y1, Y1
+	VPXOR        Y14, Y1, Y1
+	VPADDD       Y4, Y7, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y5, Y5
+	VPXOR        Y14, Y5, Y5
+	VPADDD       Y8, Y11, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y9, Y9
+	VPXOR        Y14, Y9, Y9
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y1, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y5, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y9, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y1, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y3, Y3
+	VPXOR        Y12, Y3, Y3
+	VPADDD       Y6, Y5, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y12, Y7, Y7
+	VPADDD       Y10, Y9, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y3, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y7, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y11, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y1, Y1
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y3, Y3
+	VPSHUFD      $0x93, Y5, Y5
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y7, Y7
+	VPSHUFD      $0x93, Y9, Y9
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y11, Y11
+	VPADDD       Y0, Y1, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y3, Y3
+	VPXOR        Y14, Y3, Y3
+	VPADDD       Y4, Y5, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y7, Y7
+	VPXOR        Y14, Y7, Y7
+	VPADDD       Y8, Y9, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y11, Y11
+	VPXOR        Y14, Y11, Y11
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y3, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y7, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y11, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y3, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y1, Y1
+	VPXOR        Y12, Y1, Y1
+	VPADDD       Y6, Y7, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPADDD       Y10, Y11, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y1, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y5, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y9, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y3, Y3
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y1, Y1
+	VPSHUFD      $0x93, Y7, Y7
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y5, Y5
+	VPSHUFD      $0x93, Y11, Y11
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y9, Y9
+	VPADDD       (DI), Y0, Y0
+	VMOVDQA      Y0, (DI)
+	VPADDD       32(DI), Y1, Y1
+	VMOVDQA      Y1, 32(DI)
+	VPADDD       64(DI), Y2, Y2
+	VMOVDQA      Y2, 64(DI)
+	VPADDD       96(DI), Y3, Y3
+	VMOVDQA      Y3, 96(DI)
+	VPADDD       256(DI), Y4, Y4
+	VMOVDQA      Y4, 256(DI)
+	VPADDD       288(DI), Y5, Y5
+	VMOVDQA      Y5, 288(DI)
+	VPADDD       320(DI), Y6, Y6
+	VMOVDQA      Y6, 320(DI)
+	VPADDD       352(DI), Y7, Y7
+	VMOVDQA      Y7, 352(DI)
+	VPADDD       512(DI), Y8, Y8
+	VMOVDQA      Y8, 512(DI)
+	VPADDD       544(DI), Y9, Y9
+	VMOVDQA      Y9, 544(DI)
+	VPADDD       576(DI), Y10, Y10
+	VMOVDQA      Y10, 576(DI)
+	VPADDD       608(DI), Y11, Y11
+	VMOVDQA      Y11, 608(DI)
+	VPADDD       768(DI), Y12, Y12
+	VMOVDQA      Y12, 768(DI)
+	VMOVDQA      Y12, (R12)
+	VMOVDQA      32(R12), Y13
+	VPADDD       800(DI), Y13, Y13
+	VMOVDQA      Y13, 800(DI)
+	VMOVDQA      Y13, 32(R12)
+	VMOVDQA      64(R12), Y13
+	VPADDD       832(DI), Y13, Y13
+	VMOVDQA      Y13, 832(DI)
+	VMOVDQA      Y13, 64(R12)
+	VMOVDQA      96(R12), Y13
+	VPADDD       864(DI), Y13, Y13
+	VMOVDQA      Y13, 864(DI)
+	VMOVDQA      Y13, 96(R12)
+	VPXOR        128(DI), Y0, Y0
+	VMOVDQA      Y0, 128(DI)
+	VPXOR        160(DI), Y1, Y1
+	VMOVDQA      Y1, 160(DI)
+	VPXOR        192(DI), Y2, Y2
+	VMOVDQA      Y2, 192(DI)
+	VPXOR        224(DI), Y3, Y3
+	VMOVDQA      Y3, 224(DI)
+	VPXOR        384(DI), Y4, Y4
+	VMOVDQA      Y4, 384(DI)
+	VPXOR        416(DI), Y5, Y5
+	VMOVDQA      Y5, 416(DI)
+	VPXOR        448(DI), Y6, Y6
+	VMOVDQA      Y6, 448(DI)
+	VPXOR        480(DI), Y7, Y7
+	VMOVDQA      Y7, 480(DI)
+	VPXOR        640(DI), Y8, Y8
+	VMOVDQA      Y8, 640(DI)
+	VPXOR        672(DI), Y9, Y9
+	VMOVDQA      Y9, 672(DI)
+	VPXOR        704(DI), Y10, Y10
+	VMOVDQA      Y10, 704(DI)
+	VPXOR        736(DI), Y11, Y11
+	VMOVDQA      Y11, 736(DI)
+	VMOVDQA      (R12), Y12
+	VPXOR        896(DI), Y12, Y12
+	VMOVDQA      Y12, 896(DI)
+	VMOVDQA      Y12, (R12)
+	VMOVDQA      32(R12), Y13
+	VPXOR        928(DI), Y13, Y13
+	VMOVDQA      Y13, 928(DI)
+	VMOVDQA      Y13, 32(R12)
+	VMOVDQA      64(R12), Y14
+	VPXOR        960(DI), Y14, Y14
+	VMOVDQA      Y14, 960(DI)
+	VMOVDQA      Y14, 64(R12)
+	VMOVDQA      96(R12), Y15
+	VPXOR        992(DI), Y15, Y15
+	VMOVDQA      Y15, 992(DI)
+	VMOVDQA      Y15, 96(R12)
+	VMOVDQA      (R12), Y12
+	VPADDD       Y0, Y3, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y1, Y1
+	VPXOR        Y14, Y1, Y1
+	VPADDD       Y4, Y7, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y5, Y5
+	VPXOR        Y14, Y5, Y5
+	VPADDD       Y8, Y11, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y9, Y9
+	VPXOR        Y14, Y9, Y9
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y1, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y5, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y9, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y1, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y3, Y3
+	VPXOR        Y12, Y3, Y3
+	VPADDD       Y6, Y5, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y12, Y7, Y7
+	VPADDD       Y10, Y9, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y3, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y7, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y11, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y1, Y1
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y3, Y3
+	VPSHUFD      $0x93, Y5, Y5
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y7, Y7
+	VPSHUFD      $0x93, Y9, Y9
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y11, Y11
+	VPADDD       Y0, Y1, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y3, Y3
+	VPXOR        Y14, Y3, Y3
+	VPADDD       Y4, Y5, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y7, Y7
+	VPXOR        Y14, Y7, Y7
+	VPADDD       Y8, Y9, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y11, Y11
+	VPXOR        Y14, Y11, Y11
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y3, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y7, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y11, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y3, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y1, Y1
+	VPXOR        Y12, Y1, Y1
+	VPADDD       Y6, Y7, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPADDD       Y10, Y11, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y1, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y5, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y9, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y3, Y3
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y1, Y1
+	VPSHUFD      $0x93, Y7, Y7
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y5, Y5
+	VPSHUFD      $0x93, Y11, Y11
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y9, Y9
+	VPADDD       Y0, Y3, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y1, Y1
+	VPXOR        Y14, Y1, Y1
+	VPADDD       Y4, Y7, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y5, Y5
+	VPXOR        Y14, Y5, Y5
+	VPADDD       Y8, Y11, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y9, Y9
+	VPXOR        Y14, Y9, Y9
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y1, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y5, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y9, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y1, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y3, Y3
+	VPXOR        Y12, Y3, Y3
+	VPADDD       Y6, Y5, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y12, Y7, Y7
+	VPADDD       Y10, Y9, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y3, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y7, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y11, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y1, Y1
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y3, Y3
+	VPSHUFD      $0x93, Y5, Y5
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y7, Y7
+	VPSHUFD      $0x93, Y9, Y9
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y11, Y11
+	VPADDD       Y0, Y1, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y3, Y3
+	VPXOR        Y14, Y3, Y3
+	VPADDD       Y4, Y5, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y7, Y7
+	VPXOR        Y14, Y7, Y7
+	VPADDD       Y8, Y9, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y11, Y11
+	VPXOR        Y14, Y11, Y11
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y3, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y7, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y11, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y3, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y1, Y1
+	VPXOR        Y12, Y1, Y1
+	VPADDD       Y6, Y7, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPADDD       Y10, Y11, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y1, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y5, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y9, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y3, Y3
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y1, Y1
+	VPSHUFD      $0x93, Y7, Y7
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y5, Y5
+	VPSHUFD      $0x93, Y11, Y11
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y9, Y9
+	VPADDD       Y0, Y3, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y1, Y1
+	VPXOR        Y14, Y1, Y1
+	VPADDD       Y4, Y7, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y5, Y5
+	VPXOR        Y14, Y5, Y5
+	VPADDD       Y8, Y11, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y9, Y9
+	VPXOR        Y14, Y9, Y9
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y1, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y5, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y9, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y1, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y3, Y3
+	VPXOR        Y12, Y3, Y3
+	VPADDD       Y6, Y5, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y12, Y7, Y7
+	VPADDD       Y10, Y9, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y3, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y7, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y11, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y1, Y1
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y3, Y3
+	VPSHUFD      $0x93, Y5, Y5
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y7, Y7
+	VPSHUFD      $0x93, Y9, Y9
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y11, Y11
+	VPADDD       Y0, Y1, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y3, Y3
+	VPXOR        Y14, Y3, Y3
+	VPADDD       Y4, Y5, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y7, Y7
+	VPXOR        Y14, Y7, Y7
+	VPADDD       Y8, Y9, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y11, Y11
+	VPXOR        Y14, Y11, Y11
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y3, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y7, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y11, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y3, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y1, Y1
+	VPXOR        Y12, Y1, Y1
+	VPADDD       Y6, Y7, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPADDD       Y10, Y11, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y1, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y5, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y9, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y3, Y3
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y1, Y1
+	VPSHUFD      $0x93, Y7, Y7
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y5, Y5
+	VPSHUFD      $0x93, Y11, Y11
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y9, Y9
+	VPADDD       Y0, Y3, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y1, Y1
+	VPXOR        Y14, Y1, Y1
+	VPADDD       Y4, Y7, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y5, Y5
+	VPXOR        Y14, Y5, Y5
+	VPADDD       Y8, Y11, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y9, Y9
+	VPXOR        Y14, Y9, Y9
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y1, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y5, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y9, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y1, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y3, Y3
+	VPXOR        Y12, Y3, Y3
+	VPADDD       Y6, Y5, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y12, Y7, Y7
+	VPADDD       Y10, Y9, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y3, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y7, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y11, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y1, Y1
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y3, Y3
+	VPSHUFD      $0x93, Y5, Y5
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y7, Y7
+	VPSHUFD      $0x93, Y9, Y9
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y11, Y11
+	VPADDD       Y0, Y1, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y3, Y3
+	VPXOR        Y14, Y3, Y3
+	VPADDD       Y4, Y5, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y7, Y7
+	VPXOR        Y14, Y7, Y7
+	VPADDD       Y8, Y9, Y14
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        Y15, Y11, Y11
+	VPXOR        Y14, Y11, Y11
+	VPADDD       96(R12), Y12, Y14
+	VMOVDQA      Y12, (R12)
+	VPSLLD       $0x07, Y14, Y15
+	VPSRLD       $0x19, Y14, Y14
+	VPXOR        32(R12), Y15, Y15
+	VPXOR        Y14, Y15, Y15
+	VPADDD       Y3, Y0, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y13, Y2, Y2
+	VPADDD       Y7, Y4, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y6, Y6
+	VPXOR        Y13, Y6, Y6
+	VPADDD       Y11, Y8, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        Y14, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPADDD       Y15, Y12, Y13
+	VPSLLD       $0x09, Y13, Y14
+	VPSRLD       $0x17, Y13, Y13
+	VPXOR        64(R12), Y14, Y14
+	VPXOR        Y13, Y14, Y14
+	VPADDD       Y2, Y3, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y1, Y1
+	VPXOR        Y12, Y1, Y1
+	VPADDD       Y6, Y7, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPADDD       Y10, Y11, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y12, Y9, Y9
+	VPADDD       Y14, Y15, Y12
+	VPSLLD       $0x0d, Y12, Y13
+	VPSRLD       $0x13, Y12, Y12
+	VPXOR        96(R12), Y13, Y13
+	VPXOR        Y12, Y13, Y13
+	VPSHUFD      $0x93, Y15, Y15
+	VMOVDQA      Y15, 96(R12)
+	VPADDD       Y1, Y2, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y0, Y0
+	VPXOR        Y15, Y0, Y0
+	VPADDD       Y5, Y6, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y4, Y4
+	VPXOR        Y15, Y4, Y4
+	VPADDD       Y9, Y10, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y15, Y8, Y8
+	VPADDD       Y13, Y14, Y15
+	VPSLLD       $0x12, Y15, Y12
+	VPSRLD       $0x0e, Y15, Y15
+	VPXOR        (R12), Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VPSHUFD      $0x4e, Y14, Y14
+	VMOVDQA      Y14, 64(R12)
+	VPSHUFD      $0x39, Y13, Y13
+	VMOVDQA      Y13, 32(R12)
+	VPSHUFD      $0x93, Y3, Y3
+	VPSHUFD      $0x4e, Y2, Y2
+	VPSHUFD      $0x39, Y1, Y1
+	VPSHUFD      $0x93, Y7, Y7
+	VPSHUFD      $0x4e, Y6, Y6
+	VPSHUFD      $0x39, Y5, Y5
+	VPSHUFD      $0x93, Y11, Y11
+	VPSHUFD      $0x4e, Y10, Y10
+	VPSHUFD      $0x39, Y9, Y9
+	VPADDD       128(DI), Y0, Y0
+	VMOVDQA      Y0, 128(DI)
+	VPADDD       160(DI), Y1, Y1
+	VMOVDQA      Y1, 160(DI)
+	VPADDD       192(DI), Y2, Y2
+	VMOVDQA      Y2, 192(DI)
+	VPADDD       224(DI), Y3, Y3
+	VMOVDQA      Y3, 224(DI)
+	VPADDD       384(DI), Y4, Y4
+	VMOVDQA      Y4, 384(DI)
+	VPADDD       416(DI), Y5, Y5
+	VMOVDQA      Y5, 416(DI)
+	VPADDD       448(DI), Y6, Y6
+	VMOVDQA      Y6, 448(DI)
+	VPADDD       480(DI), Y7, Y7
+	VMOVDQA      Y7, 480(DI)
+	VPADDD       640(DI), Y8, Y8
+	VMOVDQA      Y8, 640(DI)
+	VPADDD       672(DI), Y9, Y9
+	VMOVDQA      Y9, 672(DI)
+	VPADDD       704(DI), Y10, Y10
+	VMOVDQA      Y10, 704(DI)
+	VPADDD       736(DI), Y11, Y11
+	VMOVDQA      Y11, 736(DI)
+	VPADDD       896(DI), Y12, Y12
+	VMOVDQA      Y12, 896(DI)
+	VMOVDQA      Y12, (R12)
+	VMOVDQA      32(R12), Y13
+	VPADDD       928(DI), Y13, Y13
+	VMOVDQA      Y13, 928(DI)
+	VMOVDQA      Y13, 32(R12)
+	VMOVDQA      64(R12), Y13
+	VPADDD       960(DI), Y13, Y13
+	VMOVDQA      Y13, 960(DI)
+	VMOVDQA      Y13, 64(R12)
+	VMOVDQA      96(R12), Y13
+	VPADDD       992(DI), Y13, Y13
+	VMOVDQA      Y13, 992(DI)
+	VMOVDQA      Y13, 96(R12)
+	ADDQ         $0x00000100, SI
+	DECQ         CX
+	JNZ          fill
+
+	// X = BlockMix(X ^ V[X mod N]). While some chains wait for V, the others are
+	// half a step away from it and work.
+	SUBQ        $0x00040000, SI
+	MOVL        128(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        144(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     64(SI)(R8*1), X0
+	VINSERTI128 $0x01, 192(SI)(R9*1), Y0, Y0
+	VMOVDQA     80(SI)(R8*1), X1
+	VINSERTI128 $0x01, 208(SI)(R9*1), Y1, Y1
+	VMOVDQA     96(SI)(R8*1), X2
+	VINSERTI128 $0x01, 224(SI)(R9*1), Y2, Y2
+	VMOVDQA     112(SI)(R8*1), X3
+	VINSERTI128 $0x01, 240(SI)(R9*1), Y3, Y3
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VMOVDQA     (SI)(R8*1), X0
+	VINSERTI128 $0x01, 128(SI)(R9*1), Y0, Y0
+	VMOVDQA     16(SI)(R8*1), X1
+	VINSERTI128 $0x01, 144(SI)(R9*1), Y1, Y1
+	VMOVDQA     32(SI)(R8*1), X2
+	VINSERTI128 $0x01, 160(SI)(R9*1), Y2, Y2
+	VMOVDQA     48(SI)(R8*1), X3
+	VINSERTI128 $0x01, 176(SI)(R9*1), Y3, Y3
+	VPXOR       (DI), Y0, Y0
+	VPXOR       32(DI), Y1, Y1
+	VPXOR       64(DI), Y2, Y2
+	VPXOR       96(DI), Y3, Y3
+	MOVL        384(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        400(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     262784(SI)(R8*1), X4
+	VINSERTI128 $0x01, 262912(SI)(R9*1), Y4, Y4
+	VMOVDQA     262800(SI)(R8*1), X5
+	VINSERTI128 $0x01, 262928(SI)(R9*1), Y5, Y5
+	VMOVDQA     262816(SI)(R8*1), X6
+	VINSERTI128 $0x01, 262944(SI)(R9*1), Y6, Y6
+	VMOVDQA     262832(SI)(R8*1), X7
+	VINSERTI128 $0x01, 262960(SI)(R9*1), Y7, Y7
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VMOVDQA     262720(SI)(R8*1), X4
+	VINSERTI128 $0x01, 262848(SI)(R9*1), Y4, Y4
+	VMOVDQA     262736(SI)(R8*1), X5
+	VINSERTI128 $0x01, 262864(SI)(R9*1), Y5, Y5
+	VMOVDQA     262752(SI)(R8*1), X6
+	VINSERTI128 $0x01, 262880(SI)(R9*1), Y6, Y6
+	VMOVDQA     262768(SI)(R8*1), X7
+	VINSERTI128 $0x01, 262896(SI)(R9*1), Y7, Y7
+	VPXOR       256(DI), Y4, Y4
+	VPXOR       288(DI), Y5, Y5
+	VPXOR       320(DI), Y6, Y6
+	VPXOR       352(DI), Y7, Y7
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, (DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 32(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 64(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 96(DI)
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 256(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 288(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 320(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 352(DI)
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPADDD      Y0, Y3, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y1, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y5, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y3, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y7, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPADDD      Y0, Y1, Y12
+	VPSLLD      $0x07, Y12, Y13
+	VPSRLD      $0x19, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y3, Y0, Y12
+	VPSLLD      $0x09, Y12, Y13
+	VPSRLD      $0x17, Y12, Y12
+	VPXOR       Y13, Y2, Y2
+	VPXOR       Y12, Y2, Y2
+	VPADDD      Y7, Y4, Y14
+	VPSLLD      $0x09, Y14, Y15
+	VPSRLD      $0x17, Y14, Y14
+	VPXOR       Y15, Y6, Y6
+	VPXOR       Y14, Y6, Y6
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y14
+	VPSLLD      $0x0d, Y14, Y15
+	VPSRLD      $0x13, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y1, Y2, Y12
+	VPSLLD      $0x12, Y12, Y13
+	VPSRLD      $0x0e, Y12, Y12
+	VPXOR       Y13, Y0, Y0
+	VPXOR       Y12, Y0, Y0
+	VPADDD      Y5, Y6, Y14
+	VPSLLD      $0x12, Y14, Y15
+	VPSRLD      $0x0e, Y14, Y14
+	VPXOR       Y15, Y4, Y4
+	VPXOR       Y14, Y4, Y4
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPADDD      (DI), Y0, Y0
+	VMOVDQA     Y0, (DI)
+	VPADDD      32(DI), Y1, Y1
+	VMOVDQA     Y1, 32(DI)
+	VPADDD      64(DI), Y2, Y2
+	VMOVDQA     Y2, 64(DI)
+	VPADDD      96(DI), Y3, Y3
+	VMOVDQA     Y3, 96(DI)
+	VPADDD      256(DI), Y4, Y4
+	VMOVDQA     Y4, 256(DI)
+	VPADDD      288(DI), Y5, Y5
+	VMOVDQA     Y5, 288(DI)
+	VPADDD      320(DI), Y6, Y6
+	VMOVDQA     Y6, 320(DI)
+	VPADDD      352(DI), Y7, Y7
+	VMOVDQA     Y7, 352(DI)
+	MOVQ        $0x000003ff, CX
+
+read:
+	MOVL        640(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        656(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     525504(SI)(R8*1), X8
+	VINSERTI128 $0x01, 525632(SI)(R9*1), Y8, Y8
+	VMOVDQA     525520(SI)(R8*1), X9
+	VINSERTI128 $0x01, 525648(SI)(R9*1), Y9, Y9
+	VMOVDQA     525536(SI)(R8*1), X10
+	VINSERTI128 $0x01, 525664(SI)(R9*1), Y10, Y10
+	VMOVDQA     525552(SI)(R8*1), X11
+	VINSERTI128 $0x01, 525680(SI)(R9*1), Y11, Y11
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VMOVDQA     525440(SI)(R8*1), X8
+	VINSERTI128 $0x01, 525568(SI)(R9*1), Y8, Y8
+	VMOVDQA     525456(SI)(R8*1), X9
+	VINSERTI128 $0x01, 525584(SI)(R9*1), Y9, Y9
+	VMOVDQA     525472(SI)(R8*1), X10
+	VINSERTI128 $0x01, 525600(SI)(R9*1), Y10, Y10
+	VMOVDQA     525488(SI)(R8*1), X11
+	VINSERTI128 $0x01, 525616(SI)(R9*1), Y11, Y11
+	VPXOR       512(DI), Y8, Y8
+	VPXOR       544(DI), Y9, Y9
+	VPXOR       576(DI), Y10, Y10
+	VPXOR       608(DI), Y11, Y11
+	MOVL        896(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        912(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     788224(SI)(R8*1), X12
+	VINSERTI128 $0x01, 788352(SI)(R9*1), Y12, Y12
+	VMOVDQA     788240(SI)(R8*1), X13
+	VINSERTI128 $0x01, 788368(SI)(R9*1), Y13, Y13
+	VMOVDQA     788256(SI)(R8*1), X14
+	VINSERTI128 $0x01, 788384(SI)(R9*1), Y14, Y14
+	VMOVDQA     788272(SI)(R8*1), X15
+	VINSERTI128 $0x01, 788400(SI)(R9*1), Y15, Y15
+	VPXOR       896(DI), Y12, Y12
+	VMOVDQA     Y12, 896(DI)
+	VPXOR       928(DI), Y13, Y13
+	VMOVDQA     Y13, 928(DI)
+	VPXOR       960(DI), Y14, Y14
+	VMOVDQA     Y14, 960(DI)
+	VPXOR       992(DI), Y15, Y15
+	VMOVDQA     Y15, 992(DI)
+	VMOVDQA     788160(SI)(R8*1), X12
+	VINSERTI128 $0x01, 788288(SI)(R9*1), Y12, Y12
+	VMOVDQA     788176(SI)(R8*1), X13
+	VINSERTI128 $0x01, 788304(SI)(R9*1), Y13, Y13
+	VMOVDQA     788192(SI)(R8*1), X14
+	VINSERTI128 $0x01, 788320(SI)(R9*1), Y14, Y14
+	VMOVDQA     788208(SI)(R8*1), X15
+	VINSERTI128 $0x01, 788336(SI)(R9*1), Y15, Y15
+	VPXOR       768(DI), Y12, Y12
+	VMOVDQA     Y12, (R12)
+	VPXOR       800(DI), Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPXOR       832(DI), Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPXOR       864(DI), Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 512(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 544(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 576(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 608(DI)
+	VMOVDQA     (R12), Y12
+	VPXOR       896(DI), Y12, Y12
+	VMOVDQA     Y12, 768(DI)
+	VMOVDQA     Y12, (R12)
+	VMOVDQA     32(R12), Y13
+	VPXOR       928(DI), Y13, Y13
+	VMOVDQA     Y13, 800(DI)
+	VMOVDQA     Y13, 32(R12)
+	VMOVDQA     64(R12), Y14
+	VPXOR       960(DI), Y14, Y14
+	VMOVDQA     Y14, 832(DI)
+	VMOVDQA     Y14, 64(R12)
+	VMOVDQA     96(R12), Y15
+	VPXOR       992(DI), Y15, Y15
+	VMOVDQA     Y15, 864(DI)
+	VMOVDQA     Y15, 96(R12)
+	VMOVDQA     (R12), Y12
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPADDD      160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPADDD      192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPADDD      224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VPADDD      384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPADDD      416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPADDD      448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPADDD      480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VPADDD      512(DI), Y8, Y8
+	VMOVDQA     Y8, 512(DI)
+	VPADDD      544(DI), Y9, Y9
+	VMOVDQA     Y9, 544(DI)
+	VPADDD      576(DI), Y10, Y10
+	VMOVDQA     Y10, 576(DI)
+	VPADDD      608(DI), Y11, Y11
+	VMOVDQA     Y11, 608(DI)
+	VPADDD      768(DI), Y12, Y12
+	VMOVDQA     Y12, 768(DI)
+	VMOVDQA     Y12, (R12)
+	VMOVDQA     32(R12), Y13
+	VPADDD      800(DI), Y13, Y13
+	VMOVDQA     Y13, 800(DI)
+	VMOVDQA     Y13, 32(R12)
+	VMOVDQA     64(R12), Y13
+	VPADDD      832(DI), Y13, Y13
+	VMOVDQA     Y13, 832(DI)
+	VMOVDQA     Y13, 64(R12)
+	VMOVDQA     96(R12), Y13
+	VPADDD      864(DI), Y13, Y13
+	VMOVDQA     Y13, 864(DI)
+	VMOVDQA     Y13, 96(R12)
+	MOVL        128(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        144(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     64(SI)(R8*1), X0
+	VINSERTI128 $0x01, 192(SI)(R9*1), Y0, Y0
+	VMOVDQA     80(SI)(R8*1), X1
+	VINSERTI128 $0x01, 208(SI)(R9*1), Y1, Y1
+	VMOVDQA     96(SI)(R8*1), X2
+	VINSERTI128 $0x01, 224(SI)(R9*1), Y2, Y2
+	VMOVDQA     112(SI)(R8*1), X3
+	VINSERTI128 $0x01, 240(SI)(R9*1), Y3, Y3
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VMOVDQA     (SI)(R8*1), X0
+	VINSERTI128 $0x01, 128(SI)(R9*1), Y0, Y0
+	VMOVDQA     16(SI)(R8*1), X1
+	VINSERTI128 $0x01, 144(SI)(R9*1), Y1, Y1
+	VMOVDQA     32(SI)(R8*1), X2
+	VINSERTI128 $0x01, 160(SI)(R9*1), Y2, Y2
+	VMOVDQA     48(SI)(R8*1), X3
+	VINSERTI128 $0x01, 176(SI)(R9*1), Y3, Y3
+	VPXOR       (DI), Y0, Y0
+	VPXOR       32(DI), Y1, Y1
+	VPXOR       64(DI), Y2, Y2
+	VPXOR       96(DI), Y3, Y3
+	MOVL        384(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        400(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     262784(SI)(R8*1), X4
+	VINSERTI128 $0x01, 262912(SI)(R9*1), Y4, Y4
+	VMOVDQA     262800(SI)(R8*1), X5
+	VINSERTI128 $0x01, 262928(SI)(R9*1), Y5, Y5
+	VMOVDQA     262816(SI)(R8*1), X6
+	VINSERTI128 $0x01, 262944(SI)(R9*1), Y6, Y6
+	VMOVDQA     262832(SI)(R8*1), X7
+	VINSERTI128 $0x01, 262960(SI)(R9*1), Y7, Y7
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VMOVDQA     262720(SI)(R8*1), X4
+	VINSERTI128 $0x01, 262848(SI)(R9*1), Y4, Y4
+	VMOVDQA     262736(SI)(R8*1), X5
+	VINSERTI128 $0x01, 262864(SI)(R9*1), Y5, Y5
+	VMOVDQA     262752(SI)(R8*1), X6
+	VINSERTI128 $0x01, 262880(SI)(R9*1), Y6, Y6
+	VMOVDQA     262768(SI)(R8*1), X7
+	VINSERTI128 $0x01, 262896(SI)(R9*1), Y7, Y7
+	VPXOR       256(DI), Y4, Y4
+	VPXOR       288(DI), Y5, Y5
+	VPXOR       320(DI), Y6, Y6
+	VPXOR       352(DI), Y7, Y7
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, (DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 32(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 64(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 96(DI)
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 256(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 288(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 320(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 352(DI)
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VMOVDQA     (R12), Y12
+	VPXOR       896(DI), Y12, Y12
+	VMOVDQA     Y12, 896(DI)
+	VMOVDQA     Y12, (R12)
+	VMOVDQA     32(R12), Y13
+	VPXOR       928(DI), Y13, Y13
+	VMOVDQA     Y13, 928(DI)
+	VMOVDQA     Y13, 32(R12)
+	VMOVDQA     64(R12), Y14
+	VPXOR       960(DI), Y14, Y14
+	VMOVDQA     Y14, 960(DI)
+	VMOVDQA     Y14, 64(R12)
+	VMOVDQA     96(R12), Y15
+	VPXOR       992(DI), Y15, Y15
+	VMOVDQA     Y15, 992(DI)
+	VMOVDQA     Y15, 96(R12)
+	VMOVDQA     (R12), Y12
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      (DI), Y0, Y0
+	VMOVDQA     Y0, (DI)
+	VPADDD      32(DI), Y1, Y1
+	VMOVDQA     Y1, 32(DI)
+	VPADDD      64(DI), Y2, Y2
+	VMOVDQA     Y2, 64(DI)
+	VPADDD      96(DI), Y3, Y3
+	VMOVDQA     Y3, 96(DI)
+	VPADDD      256(DI), Y4, Y4
+	VMOVDQA     Y4, 256(DI)
+	VPADDD      288(DI), Y5, Y5
+	VMOVDQA     Y5, 288(DI)
+	VPADDD      320(DI), Y6, Y6
+	VMOVDQA     Y6, 320(DI)
+	VPADDD      352(DI), Y7, Y7
+	VMOVDQA     Y7, 352(DI)
+	VPADDD      640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPADDD      672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPADDD      704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPADDD      736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VPADDD      896(DI), Y12, Y12
+	VMOVDQA     Y12, 896(DI)
+	VMOVDQA     Y12, (R12)
+	VMOVDQA     32(R12), Y13
+	VPADDD      928(DI), Y13, Y13
+	VMOVDQA     Y13, 928(DI)
+	VMOVDQA     Y13, 32(R12)
+	VMOVDQA     64(R12), Y13
+	VPADDD      960(DI), Y13, Y13
+	VMOVDQA     Y13, 960(DI)
+	VMOVDQA     Y13, 64(R12)
+	VMOVDQA     96(R12), Y13
+	VPADDD      992(DI), Y13, Y13
+	VMOVDQA     Y13, 992(DI)
+	VMOVDQA     Y13, 96(R12)
+	DECQ        CX
+	JNZ         read
+	MOVL        640(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        656(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     525504(SI)(R8*1), X8
+	VINSERTI128 $0x01, 525632(SI)(R9*1), Y8, Y8
+	VMOVDQA     525520(SI)(R8*1), X9
+	VINSERTI128 $0x01, 525648(SI)(R9*1), Y9, Y9
+	VMOVDQA     525536(SI)(R8*1), X10
+	VINSERTI128 $0x01, 525664(SI)(R9*1), Y10, Y10
+	VMOVDQA     525552(SI)(R8*1), X11
+	VINSERTI128 $0x01, 525680(SI)(R9*1), Y11, Y11
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VMOVDQA     525440(SI)(R8*1), X8
+	VINSERTI128 $0x01, 525568(SI)(R9*1), Y8, Y8
+	VMOVDQA     525456(SI)(R8*1), X9
+	VINSERTI128 $0x01, 525584(SI)(R9*1), Y9, Y9
+	VMOVDQA     525472(SI)(R8*1), X10
+	VINSERTI128 $0x01, 525600(SI)(R9*1), Y10, Y10
+	VMOVDQA     525488(SI)(R8*1), X11
+	VINSERTI128 $0x01, 525616(SI)(R9*1), Y11, Y11
+	VPXOR       512(DI), Y8, Y8
+	VPXOR       544(DI), Y9, Y9
+	VPXOR       576(DI), Y10, Y10
+	VPXOR       608(DI), Y11, Y11
+	MOVL        896(DI), R8
+	ANDL        $0x000003ff, R8
+	IMUL3Q      $0x00000100, R8, R8
+	MOVL        912(DI), R9
+	ANDL        $0x000003ff, R9
+	IMUL3Q      $0x00000100, R9, R9
+	VMOVDQA     788224(SI)(R8*1), X12
+	VINSERTI128 $0x01, 788352(SI)(R9*1), Y12, Y12
+	VMOVDQA     788240(SI)(R8*1), X13
+	VINSERTI128 $0x01, 788368(SI)(R9*1), Y13, Y13
+	VMOVDQA     788256(SI)(R8*1), X14
+	VINSERTI128 $0x01, 788384(SI)(R9*1), Y14, Y14
+	VMOVDQA     788272(SI)(R8*1), X15
+	VINSERTI128 $0x01, 788400(SI)(R9*1), Y15, Y15
+	VPXOR       896(DI), Y12, Y12
+	VMOVDQA     Y12, 896(DI)
+	VPXOR       928(DI), Y13, Y13
+	VMOVDQA     Y13, 928(DI)
+	VPXOR       960(DI), Y14, Y14
+	VMOVDQA     Y14, 960(DI)
+	VPXOR       992(DI), Y15, Y15
+	VMOVDQA     Y15, 992(DI)
+	VMOVDQA     788160(SI)(R8*1), X12
+	VINSERTI128 $0x01, 788288(SI)(R9*1), Y12, Y12
+	VMOVDQA     788176(SI)(R8*1), X13
+	VINSERTI128 $0x01, 788304(SI)(R9*1), Y13, Y13
+	VMOVDQA     788192(SI)(R8*1), X14
+	VINSERTI128 $0x01, 788320(SI)(R9*1), Y14, Y14
+	VMOVDQA     788208(SI)(R8*1), X15
+	VINSERTI128 $0x01, 788336(SI)(R9*1), Y15, Y15
+	VPXOR       768(DI), Y12, Y12
+	VMOVDQA     Y12, (R12)
+	VPXOR       800(DI), Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPXOR       832(DI), Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPXOR       864(DI), Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPXOR       128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPXOR       160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPXOR       192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPXOR       224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VPXOR       384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPXOR       416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPXOR       448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPXOR       480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 512(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 544(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 576(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 608(DI)
+	VMOVDQA     (R12), Y12
+	VPXOR       896(DI), Y12, Y12
+	VMOVDQA     Y12, 768(DI)
+	VMOVDQA     Y12, (R12)
+	VMOVDQA     32(R12), Y13
+	VPXOR       928(DI), Y13, Y13
+	VMOVDQA     Y13, 800(DI)
+	VMOVDQA     Y13, 32(R12)
+	VMOVDQA     64(R12), Y14
+	VPXOR       960(DI), Y14, Y14
+	VMOVDQA     Y14, 832(DI)
+	VMOVDQA     Y14, 64(R12)
+	VMOVDQA     96(R12), Y15
+	VPXOR       992(DI), Y15, Y15
+	VMOVDQA     Y15, 864(DI)
+	VMOVDQA     Y15, 96(R12)
+	VMOVDQA     (R12), Y12
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y0, Y3, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y1, Y1
+	VPXOR       Y14, Y1, Y1
+	VPADDD      Y4, Y7, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y5, Y5
+	VPXOR       Y14, Y5, Y5
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y1, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y5, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y1, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y3, Y3
+	VPXOR       Y12, Y3, Y3
+	VPADDD      Y6, Y5, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y7, Y7
+	VPXOR       Y12, Y7, Y7
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y3, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y7, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y1, Y1
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y3, Y3
+	VPSHUFD     $0x93, Y5, Y5
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y7, Y7
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y0, Y1, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y3, Y3
+	VPXOR       Y14, Y3, Y3
+	VPADDD      Y4, Y5, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y7, Y7
+	VPXOR       Y14, Y7, Y7
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y3, Y0, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y2, Y2
+	VPXOR       Y13, Y2, Y2
+	VPADDD      Y7, Y4, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y6, Y6
+	VPXOR       Y13, Y6, Y6
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y2, Y3, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y1, Y1
+	VPXOR       Y12, Y1, Y1
+	VPADDD      Y6, Y7, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y5, Y5
+	VPXOR       Y12, Y5, Y5
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y1, Y2, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y0, Y0
+	VPXOR       Y15, Y0, Y0
+	VPADDD      Y5, Y6, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y4, Y4
+	VPXOR       Y15, Y4, Y4
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y3, Y3
+	VPSHUFD     $0x4e, Y2, Y2
+	VPSHUFD     $0x39, Y1, Y1
+	VPSHUFD     $0x93, Y7, Y7
+	VPSHUFD     $0x4e, Y6, Y6
+	VPSHUFD     $0x39, Y5, Y5
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      128(DI), Y0, Y0
+	VMOVDQA     Y0, 128(DI)
+	VPADDD      160(DI), Y1, Y1
+	VMOVDQA     Y1, 160(DI)
+	VPADDD      192(DI), Y2, Y2
+	VMOVDQA     Y2, 192(DI)
+	VPADDD      224(DI), Y3, Y3
+	VMOVDQA     Y3, 224(DI)
+	VPADDD      384(DI), Y4, Y4
+	VMOVDQA     Y4, 384(DI)
+	VPADDD      416(DI), Y5, Y5
+	VMOVDQA     Y5, 416(DI)
+	VPADDD      448(DI), Y6, Y6
+	VMOVDQA     Y6, 448(DI)
+	VPADDD      480(DI), Y7, Y7
+	VMOVDQA     Y7, 480(DI)
+	VPADDD      512(DI), Y8, Y8
+	VMOVDQA     Y8, 512(DI)
+	VPADDD      544(DI), Y9, Y9
+	VMOVDQA     Y9, 544(DI)
+	VPADDD      576(DI), Y10, Y10
+	VMOVDQA     Y10, 576(DI)
+	VPADDD      608(DI), Y11, Y11
+	VMOVDQA     Y11, 608(DI)
+	VPADDD      768(DI), Y12, Y12
+	VMOVDQA     Y12, 768(DI)
+	VMOVDQA     Y12, (R12)
+	VMOVDQA     32(R12), Y13
+	VPADDD      800(DI), Y13, Y13
+	VMOVDQA     Y13, 800(DI)
+	VMOVDQA     Y13, 32(R12)
+	VMOVDQA     64(R12), Y13
+	VPADDD      832(DI), Y13, Y13
+	VMOVDQA     Y13, 832(DI)
+	VMOVDQA     Y13, 64(R12)
+	VMOVDQA     96(R12), Y13
+	VPADDD      864(DI), Y13, Y13
+	VMOVDQA     Y13, 864(DI)
+	VMOVDQA     Y13, 96(R12)
+	VPXOR       640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPXOR       672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPXOR       704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPXOR       736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VMOVDQA     (R12), Y12
+	VPXOR       896(DI), Y12, Y12
+	VMOVDQA     Y12, 896(DI)
+	VMOVDQA     Y12, (R12)
+	VMOVDQA     32(R12), Y13
+	VPXOR       928(DI), Y13, Y13
+	VMOVDQA     Y13, 928(DI)
+	VMOVDQA     Y13, 32(R12)
+	VMOVDQA     64(R12), Y14
+	VPXOR       960(DI), Y14, Y14
+	VMOVDQA     Y14, 960(DI)
+	VMOVDQA     Y14, 64(R12)
+	VMOVDQA     96(R12), Y15
+	VPXOR       992(DI), Y15, Y15
+	VMOVDQA     Y15, 992(DI)
+	VMOVDQA     Y15, 96(R12)
+	VMOVDQA     (R12), Y12
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      Y8, Y11, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y9, Y9
+	VPXOR       Y14, Y9, Y9
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y9, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y10, Y9, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y11, Y11
+	VPXOR       Y12, Y11, Y11
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y11, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y9, Y9
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y11, Y11
+	VPADDD      Y8, Y9, Y14
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       Y15, Y11, Y11
+	VPXOR       Y14, Y11, Y11
+	VPADDD      96(R12), Y12, Y14
+	VMOVDQA     Y12, (R12)
+	VPSLLD      $0x07, Y14, Y15
+	VPSRLD      $0x19, Y14, Y14
+	VPXOR       32(R12), Y15, Y15
+	VPXOR       Y14, Y15, Y15
+	VPADDD      Y11, Y8, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       Y14, Y10, Y10
+	VPXOR       Y13, Y10, Y10
+	VPADDD      Y15, Y12, Y13
+	VPSLLD      $0x09, Y13, Y14
+	VPSRLD      $0x17, Y13, Y13
+	VPXOR       64(R12), Y14, Y14
+	VPXOR       Y13, Y14, Y14
+	VPADDD      Y10, Y11, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       Y13, Y9, Y9
+	VPXOR       Y12, Y9, Y9
+	VPADDD      Y14, Y15, Y12
+	VPSLLD      $0x0d, Y12, Y13
+	VPSRLD      $0x13, Y12, Y12
+	VPXOR       96(R12), Y13, Y13
+	VPXOR       Y12, Y13, Y13
+	VPSHUFD     $0x93, Y15, Y15
+	VMOVDQA     Y15, 96(R12)
+	VPADDD      Y9, Y10, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       Y12, Y8, Y8
+	VPXOR       Y15, Y8, Y8
+	VPADDD      Y13, Y14, Y15
+	VPSLLD      $0x12, Y15, Y12
+	VPSRLD      $0x0e, Y15, Y15
+	VPXOR       (R12), Y12, Y12
+	VPXOR       Y15, Y12, Y12
+	VPSHUFD     $0x4e, Y14, Y14
+	VMOVDQA     Y14, 64(R12)
+	VPSHUFD     $0x39, Y13, Y13
+	VMOVDQA     Y13, 32(R12)
+	VPSHUFD     $0x93, Y11, Y11
+	VPSHUFD     $0x4e, Y10, Y10
+	VPSHUFD     $0x39, Y9, Y9
+	VPADDD      640(DI), Y8, Y8
+	VMOVDQA     Y8, 640(DI)
+	VPADDD      672(DI), Y9, Y9
+	VMOVDQA     Y9, 672(DI)
+	VPADDD      704(DI), Y10, Y10
+	VMOVDQA     Y10, 704(DI)
+	VPADDD      736(DI), Y11, Y11
+	VMOVDQA     Y11, 736(DI)
+	VPADDD      896(DI), Y12, Y12
+	VMOVDQA     Y12, 896(DI)
+	VMOVDQA     Y12, (R12)
+	VMOVDQA     32(R12), Y13
+	VPADDD      928(DI), Y13, Y13
+	VMOVDQA     Y13, 928(DI)
+	VMOVDQA     Y13, 32(R12)
+	VMOVDQA     64(R12), Y13
+	VPADDD      960(DI), Y13, Y13
+	VMOVDQA     Y13, 960(DI)
+	VMOVDQA     Y13, 64(R12)
+	VMOVDQA     96(R12), Y13
+	VPADDD      992(DI), Y13, Y13
+	VMOVDQA     Y13, 992(DI)
+	VMOVDQA     Y13, 96(R12)
 	VZEROUPPER
 	RET

@@ -2,11 +2,9 @@
 
 //go:build !purego
 
-#include "textflag.h"
-
 // func romixAVX512x4(x *byte, v *byte)
 // Requires: AVX, AVX512F
-TEXT ·romixAVX512x4(SB), NOSPLIT, $0-16
+TEXT ·romixAVX512x4(SB), $0-16
 	MOVQ x+0(FP), DI
 	MOVQ v+8(FP), SI
 
@@ -979,7 +977,7 @@ read:
 
 // func romixAVX512x16(x *byte, v *byte)
 // Requires: AVX, AVX512F
-TEXT ·romixAVX512x16(SB), NOSPLIT, $0-16
+TEXT ·romixAVX512x16(SB), $0-16
 	MOVQ x+0(FP), DI
 	MOVQ v+8(FP), SI
 
@@ -4796,7 +4794,7 @@ read:
 
 // func romixAVX512x24(x *byte, v *byte)
 // Requires: AVX, AVX512F
-TEXT ·romixAVX512x24(SB), NOSPLIT, $0-16
+TEXT ·romixAVX512x24(SB), $0-16
 	MOVQ x+0(FP), DI
 	MOVQ v+8(FP), SI
 

@@ -21,6 +21,7 @@ type path int
 const (
 	avx2x2 path = iota
 	avx2x6
+	avx2x8
 	avx512x4
 	avx512x16
 	avx512x24
@@ -35,6 +36,7 @@ var paths = [...]struct {
 }{
 	avx2x2:    {"avx2-2x", 1, 2, hasAVX2, noAVX2},
 	avx2x6:    {"avx2-6x", 3, 2, hasAVX2, noAVX2},
+	avx2x8:    {"avx2-8x", 4, 2, hasAVX2, noAVX2},
 	avx512x4:  {"avx512-4x", 1, 4, hasAVX512, noAVX512},
 	avx512x16: {"avx512-16x", 4, 4, hasAVX512, noAVX512},
 	avx512x24: {"avx512-24x", 6, 4, hasAVX512, noAVX512},
@@ -187,6 +189,8 @@ func (b batcher) romix(x, v *byte) {
 		romixAVX2x2(x, v)
 	case avx2x6:
 		romixAVX2x6(x, v)
+	case avx2x8:
+		romixAVX2x8(x, v)
 	case avx512x4:
 		romixAVX512x4(x, v)
 	case avx512x16:
