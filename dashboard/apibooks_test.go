@@ -3,8 +3,10 @@ package dashboard
 import (
 	"encoding/json"
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
@@ -47,5 +49,33 @@ func TestBooks(t *testing.T) {
 		if r := s.get("/api/v1/pools/toy/" + path); r.status != 404 {
 			t.Errorf("%s: %d %s", path, r.status, r.body)
 		}
+	}
+}
+
+// The fee shown is the ledger's for the pool's scheme, not the configured one.
+func TestFeeOfTheLedger(t *testing.T) {
+	s := newSite(t, func(o *Options) { o.Pools[0].FeePPM = 1 })
+	shown := func() (p poolJSON) {
+		t.Helper()
+		s.wait(time.Second)
+		if err := json.Unmarshal([]byte(s.get("/api/v1/pools/toy").body), &p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if got := shown().FeePPM; got != 1 {
+		t.Errorf("without a schedule: %d", got)
+	}
+	now := shown().Height
+	account := pool.AccountID{1}
+	for i, doc := range []ledger.FeeDoc{{PPM: 15_000}, {PPM: 2, Scheme: "solo"}, {PPM: 3, Account: &account}, {PPM: 4, Height: now + 1}} {
+		doc.Version = i + 1
+		s.store.add(ledger.SetFees, strconv.Itoa(doc.Version), doc)
+	}
+	if got := shown().FeePPM; got != 15_000 {
+		t.Errorf("shown %d", got)
+	}
+	if page := s.get("/").body; !strings.Contains(page, "fee 1.5") {
+		t.Error("the page shows another fee")
 	}
 }

@@ -93,7 +93,7 @@ func (s *Server) apiPool(r request, p *poolState) error {
 
 // json is the pool without its history.
 func (p *poolState) json(snap *snapshot) poolJSON {
-	i, v := p.info, &snap.view
+	i, v := p.now(snap), &snap.view
 	live, _ := p.state(snap)
 	out := poolJSON{
 		ID: i.ID, Coin: i.Coin, Network: i.Network, Symbol: i.Symbol, Decimals: i.Decimals,

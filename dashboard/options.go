@@ -47,9 +47,9 @@ type PoolInfo struct {
 	Algorithm     string // proof of work as `adit mine --algorithm` takes it, "" for its default
 	Symbol        string
 	Decimals      int
-	Scheme        string // "pplns", "solo"
-	PPLNSN        string // length of the window in expected blocks, "" when the scheme has none
-	FeePPM        uint32
+	Scheme        string      // "pplns", "solo"
+	PPLNSN        string      // length of the window in expected blocks, "" when the scheme has none
+	FeePPM        uint32      // shown until the ledger has a schedule
 	Threshold     pool.Amount // least amount that is paid out
 	RewardAddress string
 	Stratum       []string // URLs to show, such as "stratum+tcp://pool.example:3333"

@@ -99,7 +99,7 @@ func capital(s string) string {
 func (p *poolState) part(r request, snap *snapshot) (poolPart, error) {
 	v := &snap.view
 	part := poolPart{
-		Info: p.info, View: v, Known: !snap.at.IsZero(),
+		Info: p.now(snap), View: v, Known: !snap.at.IsZero(),
 		Chart:   chartOf(v.History, 60, "/api/v1/pools/"+p.info.ID, "Hashrate of "+title(p.info)+" over the last day"),
 		Connect: connect{p.info.Stratum, "YOUR_ADDRESS.worker", p.info.Algorithm},
 		Effort:  "–", BlockTime: blockTimeText(expectedHashes(v), v.Hashrate),

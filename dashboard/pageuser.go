@@ -81,7 +81,7 @@ func (p *poolState) user(r request, snap *snapshot, address string, id pool.Acco
 	}
 	source := "/api/v1/pools/" + p.info.ID + "/miners/" + url.PathEscape(address)
 	part := userPart{
-		Info: p.info, Source: source, Account: a, ID: id.String(),
+		Info: p.now(snap), Source: source, Account: a, ID: id.String(),
 		Chart:   chartOf(a.View.History, 600, source, "Hashrate of this address in "+title(p.info)+" over the last day"),
 		Connect: connect{p.info.Stratum, address + ".worker", p.info.Algorithm},
 		Share:   fraction(a.score, a.total), BlockTime: blockTimeText(expectedHashes(&snap.view), a.View.Hashrate),

@@ -30,6 +30,7 @@ type snapshot struct {
 	err      error     // of the last attempt
 	view     pool.PoolView
 	head     ledger.Head
+	feePPM   *uint32 // in force at head and height; nil while the ledger has no schedule
 	blocks   *docChunk[ledger.BlockDoc]
 	payouts  *docChunk[payout.BatchDoc]
 	effort   float64 // work on the block being sought, in expected blocks
@@ -122,7 +123,10 @@ func (p *poolState) read(ctx context.Context, last *snapshot) *snapshot {
 		if next.view, err = store.View(ctx); err != nil {
 			return err
 		}
-		next.head, err = store.Head(ctx)
+		if next.head, err = store.Head(ctx); err != nil || !last.at.IsZero() && next.head == last.head && next.view.Height == last.view.Height {
+			return err
+		}
+		next.feePPM, err = p.fee(ctx, next.view.Height)
 		return err
 	})
 	if next.err == nil {
@@ -132,7 +136,7 @@ func (p *poolState) read(ctx context.Context, last *snapshot) *snapshot {
 		next.payouts, next.err = p.payouts.chunk(ctx, next.head, 0)
 	}
 	if next.err != nil {
-		next.view, next.head, next.blocks, next.payouts = last.view, last.head, last.blocks, last.payouts
+		next.view, next.head, next.blocks, next.payouts, next.feePPM = last.view, last.head, last.blocks, last.payouts, last.feePPM
 		if last.err == nil {
 			p.server.log.Warn().Err(next.err).Str("pool", p.info.ID).Msg("dashboard cannot read the store; it shows the last known values")
 		}
@@ -145,6 +149,39 @@ func (p *poolState) read(ctx context.Context, last *snapshot) *snapshot {
 	}
 	next.checked = p.server.now()
 	return &next
+}
+
+// maxFees bounds how many versions of the fee schedule are read.
+const maxFees = 10_000
+
+// fee is what all pay in the pool's scheme at a height, by the ledger's schedule; nil while it has none.
+func (p *poolState) fee(ctx context.Context, height int64) (*uint32, error) {
+	var docs []json.RawMessage
+	for len(docs) < maxFees {
+		more, total, err := p.info.Store.Docs(ctx, ledger.SetFees, len(docs), maxLimit)
+		if err != nil {
+			return nil, err
+		}
+		if docs = append(docs, more...); len(more) == 0 || len(docs) >= total {
+			break
+		}
+	}
+	fees, err := ledger.ParseFees(docs)
+	if err != nil || len(fees) == 0 {
+		return nil, err
+	}
+	ppm := fees.At(height, p.info.Scheme).PPM
+	return &ppm, nil
+}
+
+// now is the pool with the fee of the ledger, once it is known.
+func (p *poolState) now(snap *snapshot) *PoolInfo {
+	if snap.feePPM == nil {
+		return p.info
+	}
+	info := *p.info
+	info.FeePPM = *snap.feePPM
+	return &info
 }
 
 // effort estimates the work since the newest found block in expected blocks: 1 is par. Work is known in

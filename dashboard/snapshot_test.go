@@ -35,15 +35,15 @@ func TestFloodReadsTheStoreOnceASecond(t *testing.T) {
 	flood()
 	s.wait(time.Second)
 	flood()
-	for method, want := range map[string]int{"View": 2, "Head": 2, "Health": 2, "AccountView": 2, "Balances": 2, "Docs": 3} { // two chunks of blocks, one of payouts
+	for method, want := range map[string]int{"View": 2, "Head": 2, "Health": 2, "AccountView": 2, "Balances": 2, "Docs": 4} { // two chunks of blocks, one of payouts, the fees
 		if got := s.store.called(method); got != want {
 			t.Errorf("%s was called %d times, want %d", method, got, want)
 		}
 	}
 	s.store.add(ledger.SetBlocks, strings.Repeat("0", 64), ledger.BlockDoc{State: ledger.BlockSubmitted})
 	s.wait(time.Second)
-	if s.get("/api/v1/pools"); s.store.called("Docs") != 5 {
-		t.Errorf("after an entry of the ledger: %d reads of documents, want 5", s.store.called("Docs"))
+	if s.get("/api/v1/pools"); s.store.called("Docs") != 7 {
+		t.Errorf("after an entry of the ledger: %d reads of documents, want 7", s.store.called("Docs"))
 	}
 }
 

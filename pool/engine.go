@@ -30,13 +30,15 @@ type EngineConfig struct {
 	PoolID       string
 	Chain        Chain
 	Scheme       SchemeID
-	Tag          string        // shown in the coinbase script
-	Epoch        uint64        // of the journal: makes this engine's work unlike any other's
-	Extranonces  uint32        // extranonce1 values of a space; 0 means all that there are
-	RewardScript []byte        // output script that coinbases pay
-	FeePPM       uint32        // SOLO: the part of the coinbase that RewardScript gets
-	NTimeSlack   time.Duration // how far ntime may run ahead of the clock; 0 means ten minutes
-	VersionMask  uint32        // bits that any listener lets miners roll; 0 means BIP320's
+	Tag          string // shown in the coinbase script
+	Epoch        uint64 // of the journal: makes this engine's work unlike any other's
+	Extranonces  uint32 // extranonce1 values of a space; 0 means all that there are
+	RewardScript []byte // output script that coinbases pay
+	FeePPM       uint32 // SOLO: the part of the coinbase that RewardScript gets, unless SoloFee says
+	// SoloFee is the part, in ppm, of a finder's coinbase at a height. It must not block.
+	SoloFee     func(height int64, account AccountID) uint32
+	NTimeSlack  time.Duration // how far ntime may run ahead of the clock; 0 means ten minutes
+	VersionMask uint32        // bits that any listener lets miners roll; 0 means BIP320's
 }
 
 // Engine makes jobs from templates, issues them to sessions and judges what comes back. It does no I/O.
@@ -321,7 +323,11 @@ func (e *Engine) soloJob(g *generation, w *Worker) (*Job, error) {
 	j := *g.base
 	j.Scheme, j.Payee = SchemeSOLO, w.Account
 	value := j.Template.CoinbaseValue
-	fee, err := value.MulPPM(e.cfg.FeePPM)
+	ppm := e.cfg.FeePPM
+	if e.cfg.SoloFee != nil {
+		ppm = e.cfg.SoloFee(j.Template.Height, w.Account)
+	}
+	fee, err := value.MulPPM(ppm)
 	if err != nil {
 		return nil, err
 	}

@@ -191,6 +191,36 @@ func TestSoloPaysTheFinder(t *testing.T) {
 	}
 }
 
+// The fee of SOLO work is the one for its height and its finder.
+func TestSoloFeeByHeightAndFinder(t *testing.T) {
+	alice := AccountOf("toy", []byte("alice"))
+	suffix := func(height int64, user string, e *Engine) []byte {
+		t.Helper()
+		setTemplate(t, e, toyTemplate(height, byte(height), toyBits(8)), toyNow)
+		s := toySession(t, e, fixed64, user)
+		return e.Job(issue(t, e, s, 64).JobID).Suffix
+	}
+	e := toyEngine(t, SchemeSOLO, 1)
+	e.cfg.SoloFee = func(height int64, account AccountID) uint32 {
+		if height >= 101 && account == alice {
+			return 20_000
+		}
+		return 10_000
+	}
+	for _, tt := range []struct {
+		height int64
+		user   string
+		ppm    uint32
+	}{{100, "alice", 10_000}, {101, "alice", 20_000}, {102, "bob", 10_000}} {
+		if got, want := suffix(tt.height, tt.user, e), suffix(tt.height, tt.user, toyEngine(t, SchemeSOLO, tt.ppm)); !bytes.Equal(got, want) {
+			t.Errorf("%+v: coinbase ends with %x, wants %x", tt, got, want)
+		}
+		if got, other := suffix(tt.height, tt.user, e), suffix(tt.height, tt.user, toyEngine(t, SchemeSOLO, tt.ppm+5_000)); bytes.Equal(got, other) {
+			t.Errorf("%+v: another fee gives the same coinbase", tt)
+		}
+	}
+}
+
 func TestSeenTableIsBounded(t *testing.T) {
 	e := toyEngine(t, SchemePPLNS, 0)
 	setTemplate(t, e, toyTemplate(100, 1, toyBits(40)), toyNow)

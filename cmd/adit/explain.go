@@ -105,20 +105,28 @@ Its coinbase pays the pool %d base units. Scheme %s, fee version %d.
 		fmt.Fprintf(out, "   slice %d: %s of %s\n", s.Number, s.Mine, s.Of)
 	}
 	fmt.Fprintf(out, "   together %s; all %d accounts together %s\n", x.Score, x.Accounts, x.Total)
+	switch pay := b.Value - b.Fee; {
+	case x.Own:
+		fmt.Fprintf(out, "\n3. The pot\n   This account has a fee of its own, %d ppm; it comes off its part of the whole reward, %d\n", x.OwnPPM, x.Pot)
+	case x.Pot != pay:
+		fmt.Fprintf(out, "\n3. The pot\n   Some accounts have fees of their own. What the others have together leaves %d after their fee of %d ppm\n", x.Pot, b.FeePPM)
+	default:
+		fmt.Fprintf(out, "\n3. The pot\n   reward %d - fee floor(%d x %d / 1000000) = %d leaves %d\n", b.Value, b.Value, b.FeePPM, b.Fee, x.Pot)
+	}
 	fmt.Fprintf(out, `
-3. The pot
-   reward %d - fee floor(%d x %d / 1000000) = %d leaves %d
-
 4. The miner's part
    floor(%d x %s / %s) = %d, remainder %s
    The floors of all accounts leave %d units over; they go one each to the largest remainders.
    This account gets %d of them: %d + %d = %d
-
+`, x.Pot, x.Score, x.Total, x.Floor, x.Rest, x.Left, x.Unit, x.Floor, x.Unit, x.Floor+x.Unit)
+	if x.Own {
+		fmt.Fprintf(out, "   Less its own fee floor(%d x %d / 1000000) = %d it is %d\n", x.Gross, x.OwnPPM, x.Gross-x.Amount, x.Amount)
+	}
+	fmt.Fprintf(out, `
 5. The ledger
    credits account %s with %d (entries %v).
    Its row in allocations/%s.json is %x.
-`, b.Value, b.Value, b.FeePPM, b.Fee, x.Pot, x.Pot, x.Score, x.Total, x.Floor, x.Rest, x.Left, x.Unit, x.Floor, x.Unit, x.Amount,
-		x.Account, x.Ledger, x.Entries, b.Hash, x.Row)
+`, x.Account, x.Ledger, x.Entries, b.Hash, x.Row)
 	_, err := fmt.Fprintln(out, map[bool]string{true: "   Both are equal.", false: "   THEY DIFFER."}[x.Amount == x.Ledger])
 	return err
 }

@@ -59,9 +59,19 @@ func ledgerRoutes(mux *http.ServeMux, rooms []*room) {
 			fees = append(fees, doc)
 		}
 		return fees, func(out io.Writer) error {
-			fmt.Fprintln(out, "version        ppm  from height  author, approver: reason")
+			fmt.Fprintln(out, "version        ppm  from height  scheme  account                                   author, approver: reason")
 			for _, f := range fees {
-				fmt.Fprintf(out, "%7d %10d %12d  %s, %s: %s\n", f.Version, f.PPM, f.Height, f.Author, f.Approver, f.Reason)
+				rate, scheme, account := strconv.FormatUint(uint64(f.PPM), 10), "all", "all"
+				if f.Standard {
+					rate = "standard"
+				}
+				if f.Scheme != "" {
+					scheme = f.Scheme
+				}
+				if f.Account != nil {
+					account = f.Account.String()
+				}
+				fmt.Fprintf(out, "%7d %10s %12d  %-6s  %-40s  %s, %s: %s\n", f.Version, rate, f.Height, scheme, account, f.Author, f.Approver, f.Reason)
 			}
 			return nil
 		}, nil
@@ -74,10 +84,33 @@ func decision(q url.Values) ledger.Decision {
 	return ledger.Decision{Author: q.Get("author"), Approver: q.Get("approver"), Reason: q.Get("reason")}
 }
 
+// account names a miner by address or by account id. He need not have been credited before.
+func (r *room) account(book *ledger.Book, name string) (pool.AccountID, error) {
+	if account, _, err := findMiner(book, name); err == nil {
+		return account, nil
+	}
+	script, err := r.chain.Script(name)
+	if err != nil {
+		return pool.AccountID{}, fmt.Errorf("--miner %s is no account id of this pool and no address: %w", name, err)
+	}
+	return pool.AccountOf(r.cfg.ID, script), nil
+}
+
 func changeFee(r *room, book *ledger.Book, req *http.Request) (any, func(io.Writer) error, error) {
 	q := req.URL.Query()
-	if r.cfg.Scheme == pool.SchemeSOLO.String() {
-		return nil, nil, errors.New("a solo pool's fee is paid by the blocks themselves: change fee_ppm in the configuration and start anew")
+	doc := ledger.FeeDoc{Scheme: q.Get("scheme"), Standard: q.Get("standard") == "true"}
+	if doc.Scheme != "" {
+		if _, err := splitter(doc.Scheme); err != nil {
+			return nil, nil, fmt.Errorf("--scheme: %w", err)
+		}
+	}
+	whom := "everybody"
+	if miner := q.Get("miner"); miner != "" {
+		account, err := r.account(book, miner)
+		if err != nil {
+			return nil, nil, err
+		}
+		doc.Account, whom = &account, "account "+account.String()
 	}
 	ppm, err := strconv.ParseUint(q.Get("ppm"), 10, 32)
 	if err != nil {
@@ -94,12 +127,20 @@ func changeFee(r *room, book *ledger.Book, req *http.Request) (any, func(io.Writ
 	if now := tip.Height + 1; height <= now {
 		return nil, nil, fmt.Errorf("--height %d is worked on or past: miners are to know a fee before they work for it; give %d or more", height, now+1)
 	}
-	e, err := ledger.ChangeFee(book, ledger.FeeDoc{PPM: uint32(ppm), Height: height}, decision(q))
+	doc.PPM, doc.Height = uint32(ppm), height
+	e, err := ledger.ChangeFee(book, doc, decision(q))
 	if err != nil {
 		return nil, nil, err
 	}
+	if r.fees != nil {
+		r.fees.poke()
+	}
 	return e, func(out io.Writer) error {
-		_, err := fmt.Fprintf(out, "ledger entry %d: fee version %s, %d ppm for blocks from height %d on\n", e.Seq, e.Subject.ID, ppm, height)
+		rate := fmt.Sprintf("%d ppm", ppm)
+		if doc.Standard {
+			rate = "the fee that all pay"
+		}
+		_, err := fmt.Fprintf(out, "ledger entry %d: fee version %s, %s for %s in blocks from height %d on\n", e.Seq, e.Subject.ID, rate, whom, height)
 		return err
 	}, nil
 }
@@ -181,17 +222,28 @@ func decisionFlags(cmd *cobra.Command) func() url.Values {
 func feeCommand(w *where) *cobra.Command {
 	var ppm uint32
 	var height int64
+	var scheme, miner string
+	var standard bool
 	var decided func() url.Values
-	cmd := w.ledgerAsking("fee", "Set the fee for blocks from a coming height on", "POST", "/fee", func() (url.Values, error) {
+	var cmd *cobra.Command
+	cmd = w.ledgerAsking("fee", "Set the fee for blocks from a coming height on", "POST", "/fee", func() (url.Values, error) {
 		q := decided()
 		q.Set("ppm", strconv.FormatUint(uint64(ppm), 10))
 		q.Set("height", strconv.FormatInt(height, 10))
+		q.Set("scheme", scheme)
+		q.Set("miner", miner)
+		q.Set("standard", strconv.FormatBool(standard))
+		if standard == cmd.Flags().Changed("ppm") {
+			return nil, errors.New("give --ppm, or --standard for a miner who is to pay again what all pay")
+		}
 		return q, nil
 	})
 	cmd.Flags().Uint32Var(&ppm, "ppm", 0, "fee in parts per million: 10000 is 1 %")
 	cmd.Flags().Int64Var(&height, "height", 0, "first block height that it is for")
+	cmd.Flags().StringVar(&scheme, "scheme", "", "only for blocks of this scheme: pplns, prop or solo")
+	cmd.Flags().StringVar(&miner, "miner", "", "only for this miner: address or account id")
+	cmd.Flags().BoolVar(&standard, "standard", false, "with --miner: he pays again what all pay")
 	decided = decisionFlags(cmd)
-	_ = cmd.MarkFlagRequired("ppm")
 	_ = cmd.MarkFlagRequired("height")
 	return cmd
 }

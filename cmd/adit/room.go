@@ -49,6 +49,7 @@ type room struct {
 	journal *journal.Journal // these are nil without the edge role
 	engine  *pool.Engine
 	edge    *edge.Edge
+	fees    *feeWatch
 
 	edgeName, edgeID string
 
@@ -235,9 +236,13 @@ func (r *room) openEdge(ctx context.Context, cfg *Config, dev bool) error {
 		scheme = pool.SchemePROP
 		r.log.Warn().Str("event", "scheme.hoppable").Msg(prop.Warning)
 	}
+	r.fees = newFeeWatch(r.store, r.cfg.FeePPM, r.log)
+	if err := r.fees.read(ctx); err != nil { // before the first job, if it can be had
+		r.log.Warn().Err(err).Msg("the fee schedule cannot be read yet")
+	}
 	r.engine, err = pool.NewEngine(pool.EngineConfig{
 		PoolID: r.cfg.ID, Chain: r.chain, Scheme: scheme, Tag: r.cfg.Tag, Epoch: r.journal.Epoch(),
-		RewardScript: r.reward, FeePPM: r.cfg.FeePPM, VersionMask: r.cfg.rollable(),
+		RewardScript: r.reward, SoloFee: r.fees.solo, VersionMask: r.cfg.rollable(),
 	})
 	if err != nil {
 		return err
@@ -329,7 +334,7 @@ func (r *room) run(ctx context.Context) error {
 		stops = append(stops, layer("ledger", r.keeper.Run))
 	}
 	if r.edge != nil {
-		stops = append(stops, layer("edge", r.edge.Run, r.keepName))
+		stops = append(stops, layer("edge", r.edge.Run, r.keepName, r.fees.run))
 	}
 	if r.ring != nil {
 		stops = append(stops, layer("node watch", func(ctx context.Context) error { return r.ring.Watch(ctx, r.template) }))

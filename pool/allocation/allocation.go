@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/adit-pool/adit/pool"
@@ -56,6 +57,30 @@ type Row struct {
 	Row    RowID       `json:"row"`
 	Score  pool.Work   `json:"score"`
 	Amount pool.Amount `json:"amount"`
+	// Fee is the fee rate of an account that has one of its own.
+	Fee OwnFee `json:"fee_ppm,omitzero"`
+}
+
+// OwnFee is a fee rate in parts per million that one account has for itself; the zero value is none.
+type OwnFee uint32
+
+// OwnFeeOf is the rate of an account, which may be 0.
+func OwnFeeOf(ppm uint32) OwnFee { return OwnFee(ppm + 1) }
+
+// PPM is the rate; ok is false when the account has none of its own.
+func (f OwnFee) PPM() (ppm uint32, ok bool) { return uint32(f) - 1, f != 0 }
+
+// MarshalJSON writes the rate.
+func (f OwnFee) MarshalJSON() ([]byte, error) { return strconv.AppendUint(nil, uint64(f)-1, 10), nil }
+
+// UnmarshalJSON reads a rate of at most 1000000.
+func (f *OwnFee) UnmarshalJSON(b []byte) error {
+	ppm, err := strconv.ParseUint(string(b), 10, 32)
+	if err != nil || ppm > 1_000_000 {
+		return fmt.Errorf("fee of %.20q ppm", b)
+	}
+	*f = OwnFeeOf(uint32(ppm))
+	return nil
 }
 
 // RowID names an account in one allocation file: HMAC-SHA-256(pool secret, block ‖ account), the block in
@@ -130,11 +155,15 @@ func New(poolID string, secret *Secret, doc *ledger.BlockDoc, last [32]byte, wei
 		Window: Window{doc.Window.First, doc.Window.Last, doc.Window.Rest, last[:]},
 		Rows:   make([]Row, 0, len(weights)),
 	}
+	own := make(map[pool.AccountID]OwnFee, len(doc.AccountFees))
+	for _, f := range doc.AccountFees {
+		own[f.Account] = OwnFeeOf(f.PPM)
+	}
 	owner := make(map[RowID]pool.AccountID, len(weights))
 	for _, w := range weights {
 		id := secret.Row(doc.Hash, w.Account)
 		owner[id] = w.Account
-		a.Rows = append(a.Rows, Row{Row: id, Score: w.Score})
+		a.Rows = append(a.Rows, Row{Row: id, Score: w.Score, Fee: own[w.Account]})
 	}
 	slices.SortFunc(a.Rows, func(x, y Row) int { return bytes.Compare(x.Row[:], y.Row[:]) })
 	if err := a.split(scheme); err != nil {
@@ -153,32 +182,108 @@ func New(poolID string, secret *Secret, doc *ledger.BlockDoc, last [32]byte, wei
 	return a, credits, nil
 }
 
-// split computes all amounts from reward, fee rate and scores, and checks that they add up.
+// split computes all amounts from reward, fee rates and scores, and checks that they add up. With the same
+// rate for all, the fee comes off the reward and the rest is divided. With accounts that have rates of their
+// own the whole reward is divided first; each of those pays its fee of its part, and the parts of the others
+// together are divided as if they were the reward.
 func (a *File) split(scheme Splitter) error {
-	w := pool.Window{First: a.Window.First, Last: a.Window.Last, Rest: a.Window.Rest, Weight: make([]pool.Weight, len(a.Rows))}
+	a.Score, a.Fee, a.Carry = pool.Work{}, 0, 0
 	for i := range a.Rows {
-		w.Weight[i] = pool.Weight{Account: a.Rows[i].Row.key(), Score: a.Rows[i].Score}
+		var err error
+		if a.Score, err = a.Score.Add(a.Rows[i].Score); err != nil {
+			return fmt.Errorf("sum the scores: %w", err)
+		}
+	}
+	rest, err := a.own(scheme)
+	if err != nil {
+		return err
+	}
+	common := func(r *Row) bool { return r.Fee == 0 }
+	if err := a.divide(scheme, rest, a.FeePPM, common); err != nil {
+		return err
+	}
+	sum := a.Fee + a.Carry
+	for i := range a.Rows {
+		sum += a.Rows[i].Amount
+	}
+	if sum != a.Reward {
+		return fmt.Errorf("the split gives %d of %d", sum, a.Reward)
+	}
+	return nil
+}
+
+// own gives the accounts with rates of their own their parts; rest is what the others have together.
+func (a *File) own(scheme Splitter) (rest pool.Amount, err error) {
+	if !slices.ContainsFunc(a.Rows, func(r Row) bool { return r.Fee != 0 }) {
+		return a.Reward, nil
+	}
+	if err := a.divide(scheme, a.Reward, 0, func(*Row) bool { return true }); err != nil {
+		return 0, err
+	}
+	for i := range a.Rows {
+		r := &a.Rows[i]
+		ppm, own := r.Fee.PPM()
+		if !own {
+			rest += r.Amount
+			continue
+		}
+		fee, err := r.Amount.MulPPM(ppm)
+		if err != nil {
+			return 0, err
+		}
+		a.Fee += fee
+		r.Amount -= fee
+	}
+	return rest, nil
+}
+
+// Gross is what each row has of the reward before any fee: what accounts with rates of their own pay them of.
+func (a *File) Gross(scheme Splitter) ([]pool.Amount, error) {
+	b := *a
+	b.Rows = slices.Clone(a.Rows)
+	if err := b.divide(scheme, b.Reward, 0, func(*Row) bool { return true }); err != nil {
+		return nil, err
+	}
+	out := make([]pool.Amount, len(b.Rows))
+	for i := range b.Rows {
+		out[i] = b.Rows[i].Amount
+	}
+	return out, nil
+}
+
+// divide sets the amounts of the rows that among says to what reward gives them, and adds fee and carry.
+func (a *File) divide(scheme Splitter, reward pool.Amount, ppm uint32, among func(*Row) bool) error {
+	w := pool.Window{First: a.Window.First, Last: a.Window.Last, Rest: a.Window.Rest, Weight: make([]pool.Weight, 0, len(a.Rows))}
+	for i := range a.Rows {
+		if !among(&a.Rows[i]) {
+			continue
+		}
+		w.Weight = append(w.Weight, pool.Weight{Account: a.Rows[i].Row.key(), Score: a.Rows[i].Score})
 		var err error
 		if w.Score, err = w.Score.Add(a.Rows[i].Score); err != nil {
 			return fmt.Errorf("sum the scores: %w", err)
 		}
 	}
-	split, err := scheme.Split(&w, a.Reward, a.FeePPM)
+	split, err := scheme.Split(&w, reward, ppm)
 	if err != nil {
 		return err
 	}
-	a.Score, a.Fee, a.Carry = w.Score, split.Fee, split.Carry
-	sum, next := split.Fee+split.Carry, 0
+	a.Fee += split.Fee
+	a.Carry += split.Carry
+	next := 0
 	for i := range a.Rows {
-		a.Rows[i].Amount = 0
-		if next < len(split.Credits) && split.Credits[next].Account == a.Rows[i].Row.key() {
-			a.Rows[i].Amount = split.Credits[next].Amount
-			sum += split.Credits[next].Amount
+		r := &a.Rows[i]
+		if !among(r) {
+			continue
+		}
+		r.Amount = 0
+		if next < len(split.Credits) && split.Credits[next].Account == r.Row.key() {
+			r.Amount = split.Credits[next].Amount
 			next++
 		}
 	}
-	if next != len(split.Credits) || sum != a.Reward {
-		return fmt.Errorf("the split gives %d of %d", sum, a.Reward)
+	if next != len(split.Credits) {
+		return fmt.Errorf("the split gives %d credits to rows that are not there", len(split.Credits)-next)
 	}
 	return nil
 }
@@ -363,7 +468,7 @@ func (a *File) FromSlices(dir string, secret *Secret) error {
 	}
 	have := slices.Clone(a.Rows)
 	for i := range have {
-		have[i].Amount = 0
+		have[i].Amount, have[i].Fee = 0, 0
 		if secret == nil {
 			have[i].Row = RowID{}
 		}

@@ -143,10 +143,8 @@ func (r *auditor) ledger() error {
 		r.problem("ledger: %s: %w", book.Path(), err)
 	}
 	for _, doc := range blocks {
-		if !slices.ContainsFunc(fees, func(f ledger.FeeDoc) bool {
-			return f.Version == doc.FeeVersion && f.PPM == doc.FeePPM && f.Height <= doc.Height
-		}) {
-			r.problem("ledger: %s: block %s has fee %d ppm of version %d, which the schedule has not for its height", book.Path(), doc.Hash, doc.FeePPM, doc.FeeVersion)
+		if err := fees.Check(doc); err != nil {
+			r.problem("ledger: %s: %w", book.Path(), err)
 		}
 		if doc.Window != nil {
 			r.last = max(r.last, doc.Window.Last)

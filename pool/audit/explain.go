@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/adit-pool/adit/pool"
@@ -19,12 +20,15 @@ type Explanation struct {
 	Account  pool.AccountID   `json:"account"`
 	Row      allocation.RowID `json:"row"` // of the account in the block's allocation file
 	Slices   []SlicePart      `json:"slices"`
-	Score    pool.Work        `json:"score"` // of the account in the window
-	Total    pool.Work        `json:"total"` // of all accounts in the window
-	Pot      pool.Amount      `json:"pot"`   // reward - fee
-	Floor    pool.Amount      `json:"floor"` // floor(pot * score / total)
-	Rest     pool.Work        `json:"rest"`  // pot * score - floor * total
-	Unit     pool.Amount      `json:"unit"`  // 1 when the account got one of the units left over
+	Score    pool.Work        `json:"score"`             // of the account in the window
+	Total    pool.Work        `json:"total"`             // of all accounts in the window
+	Pot      pool.Amount      `json:"pot"`               // what is divided: reward - fee, or what own rates leave
+	Floor    pool.Amount      `json:"floor"`             // floor(pot * score / total)
+	Rest     pool.Work        `json:"rest"`              // pot * score - floor * total
+	Unit     pool.Amount      `json:"unit"`              // 1 when the account got one of the units left over
+	Own      bool             `json:"own,omitempty"`     // the account has a fee of its own, OwnPPM
+	OwnPPM   uint32           `json:"own_ppm,omitempty"` // which comes off Gross
+	Gross    pool.Amount      `json:"gross,omitempty"`
 	Amount   pool.Amount      `json:"amount"`
 	Ledger   pool.Amount      `json:"ledger"`  // the same as the ledger has it
 	Entries  []uint64         `json:"entries"` // ledger entries that posted to the account for this block
@@ -116,7 +120,7 @@ func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accoun
 	if err != nil {
 		return nil, err
 	}
-	if err := x.fill(a, w.Sums[account]); err != nil {
+	if err := x.fill(a, w.Sums[account], scheme); err != nil {
 		return nil, err
 	}
 	for _, c := range credits {
@@ -130,6 +134,9 @@ func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accoun
 		}
 	}
 	x.Unit = x.Amount - x.Floor
+	if x.Own {
+		x.Unit = x.Gross - x.Floor
+	}
 	if err := x.posted(book); err != nil {
 		return nil, err
 	}
@@ -139,15 +146,45 @@ func Explain(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accoun
 	return x, nil
 }
 
-// fill computes the account's exact part and what the floors left over.
-func (x *Explanation) fill(a *allocation.File, score pool.Work) error {
+// fill computes the account's exact part and what the floors left over. With accounts that have fees of
+// their own in the window, one of them is shown its part of the whole reward before its fee, the others
+// theirs of what those leave.
+func (x *Explanation) fill(a *allocation.File, score pool.Work, scheme allocation.Splitter) error {
 	x.Score, x.Total, x.Pot, x.Accounts = score, a.Score, a.Reward-a.Fee, len(a.Rows)
-	if a.Score.IsZero() {
+	among := func(*allocation.Row) bool { return true }
+	if slices.ContainsFunc(a.Rows, func(r allocation.Row) bool { return r.Fee != 0 }) {
+		gross, err := a.Gross(scheme)
+		if err != nil {
+			return err
+		}
+		x.Pot, x.Total = 0, pool.Work{}
+		for i := range a.Rows {
+			if r := &a.Rows[i]; r.Row == x.Row {
+				x.OwnPPM, x.Own = r.Fee.PPM()
+				x.Gross = gross[i]
+			}
+			if a.Rows[i].Fee == 0 {
+				x.Pot += a.Rows[i].Amount
+				if x.Total, err = x.Total.Add(a.Rows[i].Score); err != nil {
+					return err
+				}
+			}
+		}
+		if x.Own {
+			x.Pot, x.Total = a.Reward, a.Score
+		} else {
+			among = func(r *allocation.Row) bool { return r.Fee == 0 }
+		}
+	}
+	if x.Total.IsZero() {
 		return nil
 	}
 	floors := pool.Amount(0)
-	for _, r := range a.Rows {
-		f, _, err := floorOf(x.Pot, r.Score, a.Score)
+	for i := range a.Rows {
+		if !among(&a.Rows[i]) {
+			continue
+		}
+		f, _, err := floorOf(x.Pot, a.Rows[i].Score, x.Total)
 		if err != nil {
 			return err
 		}
@@ -155,7 +192,7 @@ func (x *Explanation) fill(a *allocation.File, score pool.Work) error {
 	}
 	x.Left = x.Pot - floors
 	var err error
-	x.Floor, x.Rest, err = floorOf(x.Pot, score, a.Score)
+	x.Floor, x.Rest, err = floorOf(x.Pot, score, x.Total)
 	return err
 }
 

@@ -36,15 +36,19 @@ func (d *Decision) check() error {
 	return nil
 }
 
-// ChangeFee posts the next version of the fee schedule: doc's PPM from block height doc.Height on. It is
-// for blocks that are found from then on; the caller sees to it that the height is not reached yet. A
-// version for a lower height than the newest one's would be hidden by it and is refused.
+// ChangeFee posts the next version of the fee schedule: doc's PPM from block height doc.Height on, for doc's
+// scheme and account or for all. It is for blocks that are found from then on; the caller sees to it that
+// the height is not reached yet. A version for a lower height than one for the same blocks would undo what
+// was decided for later and is refused.
 func ChangeFee(book *Book, doc FeeDoc, d Decision) (Entry, error) {
 	if err := d.check(); err != nil {
 		return Entry{}, err
 	}
 	if doc.PPM > 1_000_000 {
 		return Entry{}, fmt.Errorf("%w: a fee of %d ppm is more than everything", ErrDecision, doc.PPM)
+	}
+	if doc.Standard && (doc.Account == nil || doc.PPM != 0) {
+		return Entry{}, fmt.Errorf("%w: only an account can go back to what all pay, and without a rate", ErrDecision)
 	}
 	doc.Version, doc.Author, doc.Approver, doc.Reason = 1, d.Author, d.Approver, d.Reason
 	for id, body := range book.Docs(SetFees) {
@@ -55,7 +59,9 @@ func ChangeFee(book *Book, doc FeeDoc, d Decision) (Entry, error) {
 		if v.Version >= doc.Version {
 			doc.Version = v.Version + 1
 		}
-		if v.Height > doc.Height {
+		same := (v.Account == nil) == (doc.Account == nil) && (v.Account == nil || *v.Account == *doc.Account) &&
+			(v.Scheme == "" || doc.Scheme == "" || v.Scheme == doc.Scheme)
+		if same && v.Height > doc.Height {
 			return Entry{}, fmt.Errorf("%w: version %d is for blocks from height %d on, this one would begin below", ErrDecision, v.Version, v.Height)
 		}
 	}

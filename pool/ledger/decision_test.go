@@ -31,18 +31,72 @@ func TestChangeFee(t *testing.T) {
 		}
 	}
 	var doc FeeDoc
-	if ok, err := Decode(b, SetFees, "4", &doc); !ok || err != nil || doc != (FeeDoc{4, 3, 200, "ann", "bob", "because"}) {
+	if ok, err := Decode(b, SetFees, "4", &doc); !ok || err != nil || doc != (FeeDoc{Version: 4, PPM: 3, Height: 200, Author: "ann", Approver: "bob", Reason: "because"}) {
 		t.Errorf("%+v, %v", doc, err)
 	}
 	for name, f := range map[string]func() (Entry, error){
 		"below the newest": func() (Entry, error) { return ChangeFee(b, FeeDoc{Height: 199}, decided()) },
 		"too much":         func() (Entry, error) { return ChangeFee(b, FeeDoc{PPM: 1_000_001, Height: 300}, decided()) },
+		"no rate to go to": func() (Entry, error) { return ChangeFee(b, FeeDoc{Height: 300, Standard: true}, decided()) },
 		"one person":       func() (Entry, error) { return ChangeFee(b, FeeDoc{Height: 300}, Decision{"ann", " Ann", "why"}) },
 		"no reason":        func() (Entry, error) { return ChangeFee(b, FeeDoc{Height: 300}, Decision{"ann", "bob", " "}) },
 	} {
 		if _, err := f(); !errors.Is(err, ErrDecision) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// The newest version for a scheme and an account counts, and only from its height on.
+func TestFees(t *testing.T) {
+	b, _ := decisionBook(t)
+	ann, bob := pool.AccountID{1}, pool.AccountID{2}
+	for _, doc := range []FeeDoc{
+		{PPM: 10_000},
+		{PPM: 5_000, Height: 10, Scheme: "solo"},
+		{PPM: 0, Height: 20, Account: &ann},
+		{PPM: 700, Height: 30, Account: &ann, Scheme: "solo"},
+		{PPM: 900, Height: 20, Account: &bob, Scheme: "pplns"},
+		{PPM: 20_000, Height: 40},
+		{Height: 50, Account: &ann, Standard: true},
+	} {
+		if _, err := ChangeFee(b, doc, decided()); err != nil {
+			t.Fatalf("%+v: %v", doc, err)
+		}
+	}
+	if _, err := ChangeFee(b, FeeDoc{Height: 45, Account: &ann, Scheme: "solo"}, decided()); !errors.Is(err, ErrDecision) {
+		t.Errorf("below the height of a version for the same blocks: %v", err)
+	}
+	f, err := ReadFees(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		height  int64
+		scheme  string
+		account pool.AccountID
+		ppm     uint32
+		version int
+	}{
+		{0, "pplns", ann, 10_000, 1}, {9, "solo", bob, 10_000, 1}, {10, "solo", bob, 5_000, 2}, {10, "pplns", bob, 10_000, 1},
+		{19, "pplns", ann, 10_000, 1}, {20, "pplns", ann, 0, 3}, {29, "solo", ann, 0, 3}, {30, "solo", ann, 700, 4},
+		{30, "pplns", ann, 0, 3}, {20, "pplns", bob, 900, 5}, {20, "solo", bob, 5_000, 2}, {40, "solo", bob, 20_000, 6},
+		{49, "pplns", ann, 0, 3}, {50, "pplns", ann, 20_000, 6}, {50, "solo", ann, 20_000, 6},
+	} {
+		if ppm, version := f.For(tt.height, tt.scheme, tt.account); ppm != tt.ppm || version != tt.version {
+			t.Errorf("%+v: %d of version %d", tt, ppm, version)
+		}
+	}
+	right := BlockDoc{Height: 45, Scheme: "pplns", FeePPM: 20_000, FeeVersion: 6, Window: &BlockWindow{}, AccountFees: f.Own(45, "pplns")}
+	if err := f.Check(&right); err != nil || len(right.AccountFees) != 2 {
+		t.Errorf("%+v: %v", right.AccountFees, err)
+	}
+	right.AccountFees[0].PPM++
+	if err := f.Check(&right); err == nil {
+		t.Error("a rate that nobody decided is taken")
+	}
+	if err := f.Check(&BlockDoc{Height: 39, FeePPM: 20_000, FeeVersion: 6, Window: &BlockWindow{}}); err == nil {
+		t.Error("a rate of later is taken")
 	}
 }
 

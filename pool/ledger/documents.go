@@ -42,7 +42,9 @@ type BlockDoc struct {
 
 	FeeVersion int    `json:"fee_version"` // in force when it was found
 	FeePPM     uint32 `json:"fee_ppm"`
-	Scheme     string `json:"scheme"`
+	// AccountFees are those of accounts with a fee of their own, sorted by account.
+	AccountFees []AccountFee `json:"account_fees,omitempty"`
+	Scheme      string       `json:"scheme"`
 
 	Finder *pool.AccountID `json:"finder,omitempty"` // nil when learnt from the chain
 	Worker string          `json:"worker,omitempty"`
@@ -83,17 +85,6 @@ type AccountDoc struct {
 	Account pool.AccountID `json:"account"`
 	Script  Hex            `json:"script"`
 	Address string         `json:"address,omitempty"` // usual spelling, "" when the script has none
-}
-
-// FeeDoc is one version of the fee schedule, by its number, in the set "fees".
-type FeeDoc struct {
-	Version int    `json:"version"`
-	PPM     uint32 `json:"ppm"`
-	Height  int64  `json:"height"` // first block height that it is for
-	Author  string `json:"author"`
-
-	Approver string `json:"approver,omitempty"`
-	Reason   string `json:"reason,omitempty"`
 }
 
 // Hex is bytes written as hex digits.

@@ -88,11 +88,17 @@ func (s *Settler) register(doc *ledger.BlockDoc, solo bool, share *pool.Share) e
 	if err != nil {
 		return err
 	}
-	fee := fees.At(doc.Height)
-	doc.FeeVersion, doc.FeePPM, doc.Scheme = fee.Version, fee.PPM, s.o.Scheme.ID().String()
+	doc.Scheme = s.o.Scheme.ID().String()
 	if solo {
 		doc.Scheme = pool.SchemeSOLO.String()
-	} else {
+	}
+	fee := fees.At(doc.Height, doc.Scheme)
+	doc.FeeVersion, doc.FeePPM = fee.Version, fee.PPM
+	if solo && doc.Finder != nil {
+		doc.FeePPM, doc.FeeVersion = fees.For(doc.Height, doc.Scheme, *doc.Finder)
+	}
+	if !solo {
+		doc.AccountFees = fees.Own(doc.Height, doc.Scheme)
 		if share != nil {
 			if _, err := s.fold.score(share); err != nil {
 				return fmt.Errorf("block %s: %w", doc.Hash, err)

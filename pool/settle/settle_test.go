@@ -1,6 +1,7 @@
 package settle
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -306,12 +307,76 @@ func TestFeeSchedule(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := ledger.ReadFees(w.book)
-	if err != nil || len(again) != 1 || again.At(1_000_000).PPM != testPPM {
+	if err != nil || len(again) != 1 || again.At(1_000_000, "pplns").PPM != testPPM {
 		t.Errorf("another configuration: %+v, %v", again, err)
 	}
 	later := append(again, ledger.FeeDoc{Version: 2, PPM: 7, Height: 100})
-	if later.At(99).Version != 1 || later.At(100).Version != 2 {
+	if later.At(99, "pplns").Version != 1 || later.At(100, "pplns").Version != 2 {
 		t.Error("effective height")
+	}
+}
+
+// An account with a fee of its own pays that in PPLNS blocks and when it finds a SOLO block; every file of it
+// is verified and explained.
+func TestAccountFees(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "pplns", "2")
+	defer w.stop()
+	people := ledger.Decision{Author: "ann", Approver: "bob", Reason: "a friend"}
+	one, two := accountOf(1), accountOf(2)
+	for _, doc := range []ledger.FeeDoc{
+		{PPM: 0, Height: 1, Account: &one}, {PPM: 500_000, Height: 2, Account: &two, Scheme: "pplns"},
+		{PPM: 7, Height: 1, Scheme: "solo"}, {Height: 3, Account: &one, Standard: true},
+	} {
+		if _, err := ledger.ChangeFee(w.book, doc, people); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := w.edge("a", 7)
+	for height, name := range []string{1: "b1", 2: "b2", 3: "b3"} {
+		if name == "" {
+			continue
+		}
+		before := len(e.shares)
+		for i := 1; i <= 3; i++ {
+			s := w.share(i, wn/3)
+			s.Hash = [16]byte{byte(height), byte(i)}
+			e.write(t, s)
+		}
+		w.flush()
+		w.settle()
+		w.streams.deliver(t, w.candidate(name, e, int64(height), e.shares[before+2]))
+		w.node.mine(name, pays(rewardScript, reward))
+		w.settle()
+	}
+	gross := func(ppm int64) pool.Amount { return pool.Amount(reward / 3 * (1_000_000 - ppm) / 1_000_000) }
+	for name, want := range map[string][3]int64{"b1": {0, testPPM, testPPM}, "b2": {0, 500_000, testPPM}, "b3": {testPPM, 500_000, testPPM}} {
+		doc := w.doc(block(name))
+		for i, ppm := range want {
+			got := doc.Credits[indexOf(doc.Credits, accountOf(i+1))].Amount
+			if d := got - gross(ppm); d < -2 || d > 2 {
+				t.Errorf("%s: account %d was credited %d, wants %d", name, i+1, got, gross(ppm))
+			}
+			x, err := audit.Explain(w.audit().Dir, testPool, w.book, &doc, accountOf(i+1), w.scheme)
+			if err != nil || x.Amount != got || x.Unit < 0 || x.Unit > 1 || x.Own != (ppm != testPPM) {
+				t.Errorf("%s: %+v, %v", name, x, err)
+			}
+		}
+	}
+	for i, finder := range []int{1, 2} { // of these only 2 has none of its own for SOLO
+		s := w.share(finder, wn)
+		s.Scheme, s.Hash = pool.SchemeSOLO, [16]byte{9, byte(i)}
+		e.write(t, s)
+		w.flush()
+		name := fmt.Sprintf("s%d", finder)
+		w.streams.deliver(t, w.candidate(name, e, 2, e.shares[len(e.shares)-1]))
+		w.settle()
+		if doc, want := w.doc(block(name)), []uint32{0, 7}[i]; doc.FeePPM != want || doc.Scheme != "solo" {
+			t.Errorf("%s: fee %d ppm of version %d, wants %d", name, doc.FeePPM, doc.FeeVersion, want)
+		}
+	}
+	a, err := audit.Run(w.audit())
+	if err != nil || a.Blocks != 3 || len(a.Problems) > 0 {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 
