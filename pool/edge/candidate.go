@@ -68,6 +68,7 @@ type pursuit struct {
 	revision  uint64 // of record, counted when it is encoded
 	blockHex  []byte // nil before the first write and when nothing is left to write
 	published bool   // in this run, with the share's final sequence
+	over      bool   // mature: whatever the nodes do, nobody will ask for it again
 }
 
 func openCandidates(o *Options) (*candidates, error) {
@@ -378,18 +379,17 @@ func (c *candidates) settled(id pool.Hash) {
 	p.mu.Lock()
 	changed := !p.record.Settled
 	p.record.Settled = true
-	asked := p.record.Result == ""
 	p.mu.Unlock()
-	if changed && asked {
+	if changed {
 		c.save(p, nil)
 	}
 	c.drop(p)
 }
 
-// drop forgets a block that the nodes have answered for and the ledger has.
+// drop forgets a block that the nodes have answered for, the ledger has, and no node can forget any more.
 func (c *candidates) drop(p *pursuit) {
 	p.mu.Lock()
-	done := p.record.Result != "" && p.record.Settled
+	done := p.record.Result != "" && p.record.Settled && !p.mayReturn()
 	p.mu.Unlock()
 	if !done {
 		return

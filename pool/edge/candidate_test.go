@@ -45,6 +45,7 @@ func TestBlockReachesEveryNode(t *testing.T) {
 				}
 			}
 			m.settle(v.Candidate.Hash)
+			fakes[len(fakes)-1].become(200, false)
 			m.await(t, "the end of the record", func() bool { return len(candidateFiles(t, dir)) == 0 })
 		})
 	}
@@ -202,10 +203,43 @@ func TestRestart(t *testing.T) {
 		t.Fatalf("submitted %d times", up.count())
 	}
 	m.settle(v.Candidate.Hash)
+	up.become(200, false)
 	m.await(t, "no record but the unreadable one, which stays for a person", func() bool {
 		left := candidateFiles(t, dir)
 		return len(left) == 1 && strings.HasPrefix(left[0], "000")
 	})
+}
+
+// TestForgottenBlock has a node that takes a block and then forgets it, as one does that is killed before its
+// disk has it: the block is offered again until it is mature, also after a restart, and its record stays.
+func TestForgottenBlock(t *testing.T) {
+	m, dir := newMemStream(t), t.TempDir()
+	node := &fakeNode{name: "n", answer: always(pool.SubmitAccepted), tip: 100}
+	r := newRig(t, m, rigOptions{dir: dir, nodes: []pool.Node{node}})
+	v, c := r.submit(true)
+	<-c.Done()
+	m.settle(v.Candidate.Hash)
+	m.await(t, "submission", func() bool { return node.count() == 1 })
+	unsettled := func() int { return len(r.edge.candidates.unsettled()) }
+	m.await(t, "the ledger has it", func() bool { return unsettled() == 0 })
+	for i := range 2 {
+		node.become(100+int64(i), true)
+		was := node.count()
+		m.await(t, "another submission", func() bool { return node.count() > was })
+		node.become(150, false)
+		r.stop()
+		if _, _, err := readRecord(journal.Disk{}, dir+"/candidates/"+v.Candidate.Hash.String()+recordSuffix); err != nil {
+			t.Fatalf("the record before the block is mature: %v", err)
+		}
+		r = newRig(t, m, rigOptions{dir: dir, nodes: []pool.Node{node}})
+	}
+	for _, block := range node.calls {
+		if string(block) != string(v.Candidate.Block) {
+			t.Fatal("another block was submitted")
+		}
+	}
+	node.become(v.Candidate.Height+100, true)
+	m.await(t, "the end of the record", func() bool { return len(candidateFiles(t, dir)) == 0 })
 }
 
 // TestFoundWhileStopping finds a block after Run has ended: it is offered once all the same.

@@ -65,6 +65,7 @@ type Options struct {
 	ProbeEvery  time.Duration // between looks whether Redis still has what was sent, default 5 s
 	FollowEvery time.Duration // between looks at what the ledger has, default 1 s
 	RepeatEvery time.Duration // between two publications of a candidate that the ledger does not have, default 30 s
+	KeepEvery   time.Duration // between looks whether nodes still know a block that is not mature, default 30 s
 	StopGrace   time.Duration // that block submissions and the last forwarding get when Run ends, default 3 s
 }
 
@@ -79,6 +80,7 @@ func (o *Options) defaults() {
 	set(&o.ProbeEvery, 5*time.Second)
 	set(&o.FollowEvery, time.Second)
 	set(&o.RepeatEvery, 30*time.Second)
+	set(&o.KeepEvery, 30*time.Second)
 	set(&o.StopGrace, 3*time.Second)
 	if o.FS == nil {
 		o.FS = journal.Disk{}
@@ -126,6 +128,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	wg.Go(func() { e.forwarder.run(loops) })
 	wg.Go(func() { e.report(loops) })
 	wg.Go(func() { e.candidates.repeat(loops) })
+	wg.Go(func() { e.candidates.keep(loops) })
 	wg.Go(func() { e.follow(loops) })
 	e.candidates.resume()
 	<-ctx.Done()

@@ -270,6 +270,23 @@ type fakeNode struct {
 	at     time.Time // of the first call
 	answer func(ctx context.Context, call int) (pool.SubmitResult, string, error)
 	tip    int64
+	lost   bool // it knows no block
+}
+
+func (n *fakeNode) BlockInfo(context.Context, pool.Hash) (pool.BlockInfo, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.lost {
+		return pool.BlockInfo{}, pool.ErrNoBlock
+	}
+	return pool.BlockInfo{}, nil
+}
+
+// become changes tip and memory.
+func (n *fakeNode) become(tip int64, lost bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.tip, n.lost = tip, lost
 }
 
 func (n *fakeNode) Name() string { return n.name }
@@ -336,7 +353,7 @@ func newRig(t testing.TB, stream *memStream, o rigOptions) *rig {
 	e, err := New(Options{
 		Pool: "toy", Name: "e1", Chain: toyChain{}, Engine: engine, Journal: j, Nodes: o.nodes, Stream: stream, Candidates: stream,
 		Reports: stream, Ledger: stream, Notes: o.notes, Dir: o.dir + "/candidates", FS: o.recordFS, Log: o.log,
-		ReportEvery: 20 * time.Millisecond, GatherFor: time.Millisecond, ProbeEvery: 5 * time.Millisecond, FollowEvery: 2 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
+		ReportEvery: 20 * time.Millisecond, GatherFor: time.Millisecond, ProbeEvery: 5 * time.Millisecond, FollowEvery: 2 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, KeepEvery: 5 * time.Millisecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
 	})
 	if err != nil {
 		t.Fatal(err)
