@@ -76,6 +76,14 @@ func freePort(t *testing.T) string {
 // hundred times rarer than shares.
 func startRare(t *testing.T) (s *site, node *devnode.Node, redis *devnode.Redis) {
 	t.Helper()
+	// 131 072 hashes a block are difficulty 0.0000305; a share takes some 1 300 hashes.
+	const difficulty = "0.0000003"
+	return startRareAt(t, difficulty, difficulty, difficulty)
+}
+
+// startRareAt does so with other difficulties.
+func startRareAt(t *testing.T, first, least, most string) (s *site, node *devnode.Node, redis *devnode.Redis) {
+	t.Helper()
 	dir := t.TempDir()
 	rareChain(t, filepath.Join(dir, "node"))
 	var err error
@@ -102,8 +110,6 @@ func startRare(t *testing.T) (s *site, node *devnode.Node, redis *devnode.Redis)
 		t.Fatalf("%v: %s", err, key)
 	}
 	stratum, web := freePort(t), freePort(t)
-	// 131 072 hashes a block are difficulty 0.0000305; a share takes some 1 300 hashes.
-	const difficulty = "0.0000003"
 	config := fmt.Sprintf(`
 data_dir = "data"
 [redis]
@@ -127,7 +133,7 @@ listen = %q
 start_difficulty = %s
 min_difficulty = %s
 max_difficulty = %s
-`, redis.URL(), web, reward, node.URL(), node.User(), node.Password(), stratum, difficulty, difficulty, difficulty)
+`, redis.URL(), web, reward, node.URL(), node.User(), node.Password(), stratum, first, least, most)
 	path := filepath.Join(dir, "adit.toml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)

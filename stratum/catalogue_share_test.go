@@ -245,7 +245,7 @@ func TestS11AnswerAfterTheRecord(t *testing.T) {
 	line, id := c.SubmitLine(sh)
 	c.Send(line)
 	c.Send(line)
-	await(t, func() bool { return p.Held() == 1 }, func() string { return "share not judged" })
+	await(t, func() bool { return p.Held() == 1 && p.Rejects()[pool.RejectDuplicate] == 1 }, func() string { return "shares not judged" })
 	p.Release(-1, fmt.Errorf("disk full"))
 	c.Expect(fmt.Sprintf(`{"id":%d,"result":null,"error":[20,"Share not recorded, please keep mining",null]}`, id))
 	c.Expect(fmt.Sprintf(`{"id":%d,"result":null,"error":[22,"Duplicate share",null]}`, id))

@@ -27,13 +27,15 @@ type Conn struct {
 	broken  chan struct{} // closed when the writer has ended, or will not begin
 
 	stopOnce sync.Once
-	offered  atomic.Bool // there is a job that this connection does not have
+	offered  atomic.Bool  // there is a job that this connection does not have
+	idle     atomic.Int32 // messages since the last accepted share, up to idleRun; that at first
 
 	// Owned by the reader, which begins with the preface; static for the writer, which begins after it.
 	nc       net.Conn       // raw, with TLS on it
 	remote   netip.AddrPort // for whom a proxy speaks, else real; not valid for what is not TCP
 	bucket   bucket
 	malforms int
+	turns    int // messages that may go through the gate
 
 	// Guarded by the server's mu.
 	counted bool
@@ -68,12 +70,14 @@ type Conn struct {
 
 func newConn(s *Server, nc net.Conn) *Conn {
 	now, remote := time.Now(), addrPort(nc.RemoteAddr())
-	return &Conn{
+	c := &Conn{
 		srv: s, raw: nc, nc: nc, real: remote, remote: remote, proxied: s.proxied(remote), opened: now,
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		stop: make(chan struct{}), broken: make(chan struct{}),
 		bucket: newBucket(s.opts.Rate, s.opts.Burst, now), state: s.opts.Dialect.NewState(),
 	}
+	c.idle.Store(idleRun)
+	return c
 }
 
 // sendBuffer is what the kernel may hold for a peer that does not read: some jobs. Left alone it holds

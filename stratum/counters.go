@@ -50,6 +50,7 @@ type counters struct {
 	jobs      atomic.Uint64
 	resumed   atomic.Uint64
 	crowded   atomic.Uint64
+	queued    atomic.Uint64
 	strikes   [numStrikes]atomic.Uint64
 }
 
@@ -75,6 +76,7 @@ type Stats struct {
 	Messages    uint64
 	Malformed   uint64
 	Throttled   uint64 // times a connection was made to wait
+	Queued      uint64 // times a message without work to show waited for its turn
 	Jobs        uint64 // written
 	Resumed     uint64 // sessions taken up again
 	Crowded     uint64 // sessions that had to forget what they did, for memory
@@ -90,7 +92,7 @@ func (s *Server) Stats() Stats {
 	st := Stats{
 		Connections: n, Accepted: s.counters.accepted.Load(), Closed: map[string]uint64{},
 		Messages: s.counters.messages.Load(), Malformed: s.counters.malformed.Load(),
-		Throttled: s.counters.throttled.Load(), Jobs: s.counters.jobs.Load(),
+		Throttled: s.counters.throttled.Load(), Jobs: s.counters.jobs.Load(), Queued: s.counters.queued.Load(),
 		Resumed: s.counters.resumed.Load(), Crowded: s.counters.crowded.Load(), Held: s.memory.Held(), Strikes: map[string]uint64{},
 	}
 	for k := range numStrikes {

@@ -107,14 +107,20 @@ func (c *Conn) await() Close {
 	if wait := c.bucket.take(time.Now()); wait > 0 {
 		c.srv.counters.throttled.Add(1)
 		c.poke()
-		t := time.NewTimer(wait + throttlePause)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-c.stop:
-			return CloseDrain
-		case <-c.broken:
-			return ClosePeer
+		if why := c.pause(wait + throttlePause); why != CloseNone {
+			return why
+		}
+	}
+	if c.turns--; c.turns < 0 && c.idle.Load() >= idleRun {
+		c.turns = idleTurn - 1
+		if wait := c.srv.gate.reserve(time.Now()); wait >= idleGrain {
+			c.srv.counters.queued.Add(1)
+			if wait >= throttlePause {
+				c.poke()
+			}
+			if why := c.pause(wait); why != CloseNone {
+				return why
+			}
 		}
 	}
 	for {
@@ -140,6 +146,14 @@ func (c *Conn) handle(msg []byte) (ready bool, why Close) {
 	s := c.srv
 	s.counters.messages.Add(1)
 	outcome, ready, accepted, proven, why := c.message(msg)
+	if c.idle.Load() >= idleRun {
+		s.gate.took(time.Since(c.now))
+	} else {
+		c.idle.Add(1)
+	}
+	if accepted {
+		c.idle.Store(0)
+	}
 	if !accepted && !c.admitted {
 		c.bucket.charge(idleCost - 1)
 	}

@@ -98,6 +98,7 @@ type Server struct {
 	crowded chan struct{} // one place, never closed: more is held than may be
 
 	versionMask atomic.Uint32
+	gate        gate
 	counters    counters
 	wg          sync.WaitGroup // every connection's goroutines
 

@@ -13,10 +13,7 @@ import (
 	"github.com/adit-pool/adit/stratum"
 	"github.com/adit-pool/adit/stratum/stratumtest"
 	"github.com/adit-pool/adit/stratum/v1"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func serve(t testing.TB, change ...func(*stratum.Options)) (*stratumtest.Running, *stratumtest.Pool) {
 	t.Helper()

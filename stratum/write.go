@@ -25,8 +25,12 @@ func (c *Conn) write() {
 		}
 		var err error
 		if len(out) > 0 {
-			c.nc.SetWriteDeadline(time.Now().Add(s.opts.Write))
+			begin := time.Now()
+			c.nc.SetWriteDeadline(begin.Add(s.opts.Write))
 			_, err = c.nc.Write(out)
+			if c.idle.Load() >= idleRun {
+				s.gate.spend(time.Since(begin))
+			}
 		}
 		wrote := len(out) > 0
 		*buf = out

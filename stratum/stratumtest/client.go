@@ -212,6 +212,32 @@ func (c *Client) Find(j *Job) Share {
 	return s
 }
 
+// Found is Find for goroutines that may not fail the test.
+func (c *Client) Found() (Share, error) {
+	c.next++
+	return c.Rig.Job.Find(c.Rig.Extranonce1, fmt.Sprintf("%016x", c.next), 0, 0, nil)
+}
+
+// Accepted sends a share's line and reads, past jobs, the answer with its id, which must be true.
+func (c *Client) Accepted(line string, id int) error {
+	c.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, line+"\n"); err != nil {
+		return fmt.Errorf("send a share: %w", err)
+	}
+	for {
+		got, err := c.Next(patience)
+		if err != nil {
+			return fmt.Errorf("answer to a share: %w", err)
+		}
+		switch {
+		case strings.HasPrefix(got, fmt.Sprintf(`{"id":%d,"result":true,`, id)):
+			return nil
+		case strings.HasPrefix(got, fmt.Sprintf(`{"id":%d,`, id)):
+			return fmt.Errorf("answer to a share: %s", got)
+		}
+	}
+}
+
 // SubmitLine is the request for a share and its id.
 func (c *Client) SubmitLine(s Share) (line string, id int) {
 	c.id++
