@@ -33,7 +33,7 @@ itest: build need-redis ## long tests with real nodes and processes, within 25 m
 	$(GO) test -tags itest -timeout 25m ./itest/...
 
 # The closing line comes last whatever else was printed.
-chaos: build need-redis ## break a pool at random for CHAOS_MINUTES=5 and account for every share (CHAOS_SEED=n)
+chaos: build need-redis ## break a pool at random for CHAOS_MINUTES=5 and account for every share (CHAOS_SEED=n, CHAOS_REDIS=sentinel,…)
 	@line=$$(mktemp); CHAOS_OUT=$$line CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_SEED=$(CHAOS_SEED) \
 		$(GO) test -tags itest -count=1 -v -timeout 10h -run '^TestChaos$$' ./itest; code=$$?; cat $$line; rm -f $$line; exit $$code
 

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,21 +19,23 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"github.com/adit-pool/adit/kernels/sha256d"
+	"github.com/adit-pool/adit/pool/node/devnode"
 	"github.com/adit-pool/adit/worker"
 )
 
-// chaosShort is how long TestChaos lasts without CHAOS_MINUTES.
-const chaosShort = 75 * time.Second
+// chaosShort is how long faults go on without CHAOS_MINUTES.
+const chaosShort = 36 * time.Second
 
 // TestChaos breaks a pool at work, at random and again and again, and then asks what became of every true
-// that a rig ever got and of every unit of money. It ends with one line, which is all that counts:
-// nothing lost, nothing doubled, no money out of balance, and adit verify content. CHAOS_MINUTES sets how
-// long it lasts, CHAOS_SEED the faults.
+// that a rig ever got and of every unit of money. The pool is two edges and a ledger in processes of their
+// own, over one Redis server, over two behind sentinels, and over a Cluster, in turn. It ends with one line,
+// which is all that counts: nothing lost, nothing doubled, no money out of balance, adit verify content, and
+// no process that ended by itself. CHAOS_MINUTES sets how long it lasts, CHAOS_SEED the faults, CHAOS_REDIS
+// the kinds of Redis.
 func TestChaos(t *testing.T) {
-	limit, seed := chaosShort, uint64(time.Now().UnixNano())
+	limit, seed, kinds := chaosShort, uint64(time.Now().UnixNano()), chaosKinds
 	if v := os.Getenv("CHAOS_MINUTES"); v != "" {
 		minutes, err := strconv.ParseFloat(v, 64)
 		if err != nil || !(minutes > 0 && minutes < 600) {
@@ -47,432 +49,299 @@ func TestChaos(t *testing.T) {
 			t.Fatalf("CHAOS_SEED=%q", v)
 		}
 	}
-	t.Logf("CHAOS_SEED=%d", seed)
-	c := newChaos(t, seed)
-	defer c.stopRigs()
-	for end := time.Now().Add(limit); time.Now().Before(end); {
-		c.revive()
-		time.Sleep(time.Duration(200+c.random.IntN(1500)) * time.Millisecond) // work to be broken
-		f := c.faults()[c.random.IntN(len(c.faults()))]
-		t.Logf("%s", f.name)
-		c.done[f.name]++
-		f.do()
+	if v := os.Getenv("CHAOS_REDIS"); v != "" {
+		kinds = strings.Split(v, ",")
+		for _, k := range kinds {
+			if !slices.Contains(chaosKinds, k) {
+				t.Fatalf("CHAOS_REDIS=%q: want some of %v", v, chaosKinds)
+			}
+		}
 	}
-	c.settle()
-	line, clean := c.judge()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("redis-server is not on PATH")
+		}
+		t.Skip("redis-server is not on PATH: make deps installs it")
+	}
+	t.Logf("CHAOS_SEED=%d", seed)
+	n := startChaosNode(t)
+	total := &outcome{done: map[string]int{}}
+	for i, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			c := newChaos(t, n, kind, rand.New(rand.NewPCG(seed, uint64(i))))
+			c.run(limit / time.Duration(len(kinds)))
+			c.judge(total)
+		})
+	}
+	total.failed = t.Failed()
+	line := total.String()
 	fmt.Println(line)
 	if path := os.Getenv("CHAOS_OUT"); path != "" {
 		if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
 			t.Error(err)
 		}
 	}
-	if !clean {
+	if !total.clean() {
 		t.Errorf("not clean (CHAOS_SEED=%d)", seed)
 	}
 }
 
-// chaos is a pool of separate processes and the rigs that mine on it.
+// chaosNode is the full node of all parts of the test.
+type chaosNode struct {
+	*process
+	user, password string
+}
+
+func startChaosNode(t *testing.T) *chaosNode {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "node")
+	rareChain(t, dir)
+	first, err := devnode.StartBtcd(t.Context(), devnode.BtcdOptions{Binary: btcdBinary, Dir: dir, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(first.Kill)
+	if err := first.Prepare(t.Context(), rareHeight, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	addr := strings.TrimPrefix(first.URL(), "http://")
+	n := &chaosNode{&process{t: t, addr: addr, path: btcdBinary, args: []string{
+		"--simnet", "--configfile=" + filepath.Join(dir, "btcd.conf"), "--datadir=" + filepath.Join(dir, "data"),
+		"--logdir=" + filepath.Join(dir, "logs"), "--notls", "--rpclisten=" + addr, "--rpcmaxclients=128",
+		"--nodnsseed", "--nolisten", "--txindex", "--miningaddr=SMJ12qn9jNCCXJnTYRz5Yu9ZenERqvYwfg",
+	}}, first.User(), first.Password()}
+	n.start()
+	t.Cleanup(n.kill)
+	return n
+}
+
+// chaos is a pool of separate processes, and the rigs that mine on it.
 type chaos struct {
 	t      *testing.T
 	random *rand.Rand
-	dir    string
-	config string
-	state  devState
-	s      *site
-	redis  *process
-	node   *process
-	older  string // copy of Redis' directory as it once was, "" before there is one
+	node   *chaosNode
+	redis  *topology
+	edges  []*member
+	ledger *member
+	trace  bool // system calls can be made to fail
 
 	rigs     *rigs
 	stopRigs func()
 	shares   map[string]map[uint64]*shareLine // as journals on disk had them whenever nobody wrote
 	done     map[string]int                   // faults by kind
-	ended    int                              // times that adit ended by itself
 }
+
+func (c *chaos) members() []*member { return append(slices.Clone(c.edges), c.ledger) }
 
 type fault struct {
 	name string
 	do   func()
 }
 
-// faults in the order of the closing line.
-func (c *chaos) faults() []fault {
-	return []fault{
-		{"adit killed", func() { c.killAdit() }},
-		{"adit paused", func() { c.pause(c.s.cmd.Process.Pid) }},
-		{"Redis paused", func() { c.pause(c.redis.pid()) }},
-		{"node paused", func() { c.pause(c.node.pid()) }},
-		{"Redis emptied", func() { c.ask("FLUSHALL") }},
-		{"Redis killed", func() { c.redis.kill(); c.nap(); c.redis.start() }},
-		{"Redis set back", c.setBack},
-		{"node restarted", func() { c.node.stop(); c.nap(); c.node.start() }},
-		{"disk full", c.diskFull},
-		{"adit killed, Redis emptied", func() { c.down(); c.ask("FLUSHALL"); c.up() }},
-		{"all killed", func() {
-			c.redis.kill()
-			c.down()
-			c.node.stop()
-			c.redis.start()
-			c.node.start()
-			c.up()
-		}},
-	}
+// faultNames are all there are, in the order of the closing line.
+var faultNames = []string{
+	"edge killed", "ledger killed", "edge paused", "ledger paused", "Redis paused", "Redis emptied", "Redis killed", "Redis failed over",
+	"Redis set back", "node paused", "node restarted", "reorganisation", "disk full", "file limit", "fsync failed", "all killed",
 }
 
-func (c *chaos) nap() { time.Sleep(time.Duration(c.random.IntN(2500)) * time.Millisecond) }
+func (c *chaos) faults() []fault {
+	edge := c.edges[c.random.IntN(len(c.edges))]
+	any := c.members()[c.random.IntN(len(c.edges)+1)]
+	small := c.edges[len(c.edges)-1]
+	all := []fault{
+		{"edge killed", func() { c.down(edge); edge.up() }},
+		{"ledger killed", func() { c.down(c.ledger); c.ledger.up() }},
+		{"edge paused", func() { c.pause(edge.pid()) }},
+		{"ledger paused", func() { c.pause(c.ledger.pid()) }},
+		{"Redis paused", func() { c.pause(c.redis.servers[c.random.IntN(len(c.redis.servers))].pid()); c.redis.well() }},
+		{"Redis emptied", c.redis.flush},
+		{"node paused", func() { c.pause(c.node.pid()) }},
+		{"node restarted", func() { c.node.stop(); c.nap(); c.node.start() }},
+		{"reorganisation", c.reorganise},
+		{"file limit", func() { any.limitFiles(c.random.IntN(4096)); c.nap(); any.limitFiles(-1) }},
+		{"all killed", func() {
+			c.redis.primary().kill()
+			for _, m := range c.members() {
+				c.down(m)
+			}
+			c.node.stop()
+			c.node.start()
+			for _, p := range c.redis.servers {
+				select {
+				case <-p.done:
+					p.start()
+				default:
+				}
+			}
+			c.redis.well()
+			for _, m := range c.members() {
+				m.up()
+			}
+		}},
+	}
+	if c.redis.kind == "sentinel" {
+		all = append(all, fault{"Redis failed over", func() { c.redis.lose(c.nap, c.random.IntN(2) == 0) }})
+	} else {
+		all = append(all, fault{"Redis killed", func() { c.redis.lose(c.nap, false) }},
+			fault{"Redis set back", func() { c.redis.setBack(c.done["Redis set back"]) }})
+	}
+	if small.tmpfs != "" {
+		all = append(all, fault{"disk full", func() { free := small.fillDisk(); c.nap(); free() }})
+	}
+	if c.trace {
+		all = append(all, fault{"fsync failed", func() { any.failSyncs(c.nap) }})
+	}
+	return all
+}
 
-// pause stops a process for a while; now and then adit is killed meanwhile.
+func (c *chaos) nap() { time.Sleep(time.Duration(c.random.IntN(2000)) * time.Millisecond) }
+
+// pause stops a process for a while; now and then an edge is killed meanwhile.
 func (c *chaos) pause(pid int) {
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	c.nap()
 	if c.random.IntN(4) == 0 {
-		c.done["adit killed"]++
-		c.down()
+		c.done["edge killed"]++
+		c.down(c.edges[0])
 	}
 	_ = syscall.Kill(pid, syscall.SIGCONT)
 }
 
-func (c *chaos) killAdit() { c.down(); c.up() }
-
-// down kills adit and reads what its journal has before the next start may release it.
-func (c *chaos) down() {
-	c.s.kill()
-	c.s.journalShares(c.shares)
+// down kills a member and reads what its journal has before the next start may release it.
+func (c *chaos) down(m *member) {
+	m.s.kill()
+	if m.stratum != "" {
+		m.s.journalShares(c.shares)
+	}
 }
 
-// revive starts adit when it is down; that it ended by itself is noted.
 func (c *chaos) revive() {
-	select {
-	case <-c.s.done:
-	default:
+	for _, m := range c.members() {
+		if m.revive() {
+			if m.stratum != "" {
+				m.s.journalShares(c.shares)
+			}
+			m.up()
+		}
+	}
+}
+
+// reorganise takes the tip, or two blocks, out of the active chain; now and then they come back, and then the
+// longer branch wins.
+func (c *chaos) reorganise() {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	call := func(result any, method string, params ...any) error {
+		return c.ledger.s.node().Call(ctx, method, result, params...)
+	}
+	var height int64
+	var hash string
+	var ignored any
+	if call(&height, "getblockcount") != nil || call(&hash, "getblockhash", height-int64(c.random.IntN(2))) != nil {
+		return // it is not up yet
+	}
+	if err := call(&ignored, "invalidateblock", hash); err != nil {
+		c.t.Logf("invalidateblock %s: %v", hash, err)
 		return
 	}
-	if c.s.err != nil && !strings.Contains(c.s.err.Error(), "killed") {
-		c.ended++
-		c.t.Logf("adit ended by itself: %v\n%s", c.s.err, tail(c.s.printed(), 1500))
-	}
-	c.s.journalShares(c.shares)
-	c.up()
-}
-
-// up starts adit and waits until it is ready, as whoever supervises it would.
-func (c *chaos) up() {
-	c.t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		c.s = start(c.t, filepath.Join(c.dir, "data"), "serve", "--config", c.config)
-		c.s.state = c.state
-		for {
-			var text string
-			err := c.s.get("/readyz", &text)
-			if err == nil {
-				return
-			}
-			if time.Now().After(deadline) {
-				c.t.Fatalf("adit is not ready within two minutes: %v\n%s", err, tail(c.s.printed(), 4000))
-			}
-			time.Sleep(50 * time.Millisecond)
-			select {
-			case <-c.s.done:
-			default:
-				continue
-			}
-			break
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-}
-
-// ask sends one command to Redis.
-func (c *chaos) ask(command string) {
-	c.t.Helper()
-	conn, err := net.DialTimeout("tcp", c.redis.addr, 5*time.Second)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
-		c.t.Fatal(err)
-	}
-	buf := make([]byte, 100)
-	if n, err := conn.Read(buf); err != nil || buf[0] != '+' {
-		c.t.Fatalf("Redis answers %s with %q, %v", command, buf[:n], err)
-	}
-}
-
-// setBack gives Redis the data that it had some time ago, as a restored backup or a failover would, and
-// keeps what it has now for the next time.
-func (c *chaos) setBack() {
-	c.redis.kill()
-	dir := filepath.Join(c.dir, "redis")
-	kept := filepath.Join(c.dir, fmt.Sprintf("redis.%d", c.done["Redis set back"]))
-	if err := os.CopyFS(kept, os.DirFS(dir)); err != nil {
-		c.t.Fatal(err)
-	}
-	if c.older != "" {
-		if err := errors.Join(os.RemoveAll(dir), os.Rename(c.older, dir)); err != nil {
-			c.t.Fatal(err)
-		}
-	}
-	c.older = kept
-	c.redis.start()
-}
-
-// diskFull lets no file grow for a while: RLIMIT_FSIZE gives EFBIG where a full disk gives ENOSPC.
-func (c *chaos) diskFull() {
-	pid := c.s.cmd.Process.Pid
-	if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(c.random.IntN(4096)), Max: unix.RLIM_INFINITY}, nil); err != nil {
-		return // it has just ended
-	}
 	c.nap()
-	_ = unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}, nil)
+	if c.random.IntN(2) == 0 {
+		if err := call(&ignored, "reconsiderblock", hash); err != nil {
+			c.t.Logf("reconsiderblock %s: %v", hash, err)
+		}
+	}
 }
 
-// settle ends the faults and the rigs, and waits until the books agree with the node; then adit is stopped
-// as it should be.
-func (c *chaos) settle() {
-	c.t.Helper()
+// run breaks things for a while, then lets the pool come to rest.
+func (c *chaos) run(limit time.Duration) {
+	defer c.stopRigs()
+	for end := time.Now().Add(limit); time.Now().Before(end) && !c.t.Failed(); {
+		c.revive()
+		time.Sleep(time.Duration(200+c.random.IntN(1000)) * time.Millisecond) // work to be broken
+		faults := c.faults()
+		f := faults[c.random.IntN(len(faults))]
+		c.t.Logf("%s", f.name)
+		c.done[f.name]++
+		f.do()
+	}
 	c.revive()
+	c.redis.well()
 	_, before := c.rigs.count()
-	c.s.await("shares after the last fault", time.Minute, func() error {
+	c.ledger.s.await("shares after the last fault", 2*time.Minute, func() error {
+		c.revive()
 		if _, now := c.rigs.count(); now < before+30 {
 			return errors.New("too few")
 		}
 		return nil
 	})
-	c.stopRigs()
 }
 
-// judge counts and gives the closing line.
-func (c *chaos) judge() (line string, clean bool) {
-	t := c.t
-	money := c.outOfBalance()
-	c.s.stop()
-	c.s.journalShares(c.shares)
-	r := c.rigs
-	lost, doubled, strange := 0, 0, 0
-	counted := map[string]bool{}
-	for epoch, of := range c.shares {
-		for seq, sh := range of {
-			if counted[sh.Hash] {
-				t.Logf("share %s is counted twice (%s/%d)", sh.Hash, epoch, seq)
-				doubled++
-			}
-			if !r.submitted[sh.Hash] {
-				t.Logf("share %s (%s/%d) was never submitted", sh.Hash, epoch, seq)
-				strange++
-			}
-			counted[sh.Hash] = true
-		}
-	}
-	for h := range r.acknowledged {
-		if !counted[h] {
-			t.Logf("acknowledged share %s is in no journal", h)
-			lost++
-		}
-	}
-	lines := jsonLines[sliceLine](t, c.s.adit("slices", "cat", "--data-dir", c.s.dir))
-	// A block's share that the full disk did not take was refused, yet it counts: the block pays for it.
-	for i := range lines {
-		for _, x := range lines[i].Extras {
-			if x.Seq != 0 {
-				continue
-			}
-			if counted[x.Hash] {
-				t.Logf("share %s of slice %d is counted twice", x.Hash, lines[i].Number)
-				doubled++
-			}
-			if !r.submitted[x.Hash] {
-				t.Logf("share %s of slice %d was never submitted", x.Hash, lines[i].Number)
-				strange++
-			}
-			counted[x.Hash] = true
-		}
-	}
-	inSlices := countOnce(t, lines, c.shares)
-	if missing := len(counted) - inSlices; missing > 0 {
-		lost += missing
-	} else {
-		doubled -= missing
-	}
-	extras := outOfTurn(lines)
-	for i := range lines {
-		compareSums(t, &lines[i], recomputeSlice(t, &lines[i], extras, c.shares))
-	}
-	verify := "right"
-	if out, err := exec.Command(aditBinary, "verify", "--data-dir", c.s.dir).CombinedOutput(); err != nil {
-		verify = "WRONG"
-		t.Logf("adit verify: %v\n%s", err, out)
-	} else {
-		t.Logf("\n%s", out)
-	}
-	total := 0
-	var kinds []string
-	for _, f := range c.faults() {
-		if n := c.done[f.name]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%s %d", f.name, n))
-			total += n
-		}
-	}
-	t.Logf("%d shares submitted, %d slices, adit ended by itself %d times; refused: %v", len(r.submitted), len(lines), c.ended, r.rejected)
-	line = fmt.Sprintf("chaos: %d faults (%s); shares acknowledged %d, lost %d, doubled %d, never submitted %d; money out of balance %d; verify %s",
-		total, strings.Join(kinds, ", "), len(r.acknowledged), lost, doubled, strange, money, verify)
-	return line, lost == 0 && doubled == 0 && strange == 0 && money == 0 && verify == "right" && !t.Failed()
-}
-
-// outOfBalance counts the blocks whose credits are not what their coinbase paid by the node's own word,
-// and the differences that adit payout reconcile finds.
-func (c *chaos) outOfBalance() (wrong int) {
-	t := c.t
-	var said string
-	c.s.await("books that are settled", time.Minute, func() error {
-		out, err := exec.Command(aditBinary, "payout", "reconcile", "--data-dir", c.s.dir).CombinedOutput()
-		said = string(out)
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	})
-	if !strings.Contains(said, "agree") {
-		t.Logf("reconcile:\n%s", said)
-		wrong++
-	}
-	checked := 0
-	for offset := 0; ; offset += 100 {
-		var blocks struct{ Blocks []blockView }
-		if err := c.s.get(fmt.Sprintf("/api/v1/pools/bitcoin/blocks?limit=100&offset=%d", offset), &blocks); err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range blocks.Blocks {
-			if b.State != "immature" && b.State != "mature" {
-				continue
-			}
-			var whole blockView
-			if err := c.s.get("/api/v1/pools/bitcoin/blocks/"+b.Hash, &whole); err != nil {
-				t.Fatal(err)
-			}
-			failed := t.Failed()
-			checkCredits(t, c.s, &whole)
-			if t.Failed() && !failed {
-				wrong++
-			}
-			checked++
-		}
-		if len(blocks.Blocks) < 100 {
-			break
-		}
-	}
-	t.Logf("%d blocks compared with the node", checked)
-	if checked == 0 {
-		t.Error("no block was found: this was no test of money")
-	}
-	return wrong
-}
-
-// newChaos starts node, Redis, adit and rigs.
-func newChaos(t *testing.T, seed uint64) *chaos {
+// newChaos starts Redis, the members and the rigs.
+func newChaos(t *testing.T, node *chaosNode, kind string, random *rand.Rand) *chaos {
 	t.Helper()
-	first, node, redis := startRare(t) // makes chain, key and configuration
-	first.stop()
-	if err := errors.Join(node.Stop(t.Context()), redis.Stop(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Dir(first.dir)
+	dir := t.TempDir()
 	c := &chaos{
-		t: t, random: rand.New(rand.NewPCG(seed, 0)), dir: dir, config: filepath.Join(dir, "adit.toml"), state: first.state,
-		rigs: newRigs(), shares: map[string]map[uint64]*shareLine{}, done: map[string]int{},
+		t: t, random: random, node: node, rigs: newRigs(), shares: map[string]map[uint64]*shareLine{}, done: map[string]int{}, trace: canTrace(),
 	}
-	redisAddr := freePort(t)
-	_, redisPort, _ := net.SplitHostPort(redisAddr)
-	c.redis = &process{t: t, addr: redisAddr, path: "redis-server", args: []string{
-		"--bind", "127.0.0.1", "--port", redisPort, "--dir", filepath.Join(dir, "redis"), "--appendonly", "yes",
-		"--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
-	}}
-	nodeAddr := strings.TrimPrefix(node.URL(), "http://")
-	c.node = &process{t: t, addr: nodeAddr, path: btcdBinary, args: []string{
-		"--simnet", "--configfile=" + filepath.Join(dir, "node", "btcd.conf"), "--datadir=" + filepath.Join(dir, "node", "data"),
-		"--logdir=" + filepath.Join(dir, "node", "logs"), "--notls", "--rpclisten=" + nodeAddr, "--rpcmaxclients=64",
-		"--nodnsseed", "--nolisten", "--txindex", "--miningaddr=SMJ12qn9jNCCXJnTYRz5Yu9ZenERqvYwfg",
-	}}
-	text, err := os.ReadFile(c.config)
+	c.redis = startTopology(t, kind, dir)
+	key, err := exec.Command(aditBinary, "payout", "key", filepath.Join(dir, "key"), "--network", "simnet").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.Replace(string(text), strconv.Quote(redis.URL()), strconv.Quote("redis://"+redisAddr+"/0"), 1)
-	if err := os.WriteFile(c.config, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
+	var reward string
+	if _, err := fmt.Sscanf(string(key), "reward_address = %q", &reward); err != nil {
+		t.Fatalf("%v: %s", err, key)
 	}
-	c.redis.start()
-	c.node.start()
-	t.Cleanup(func() { c.redis.kill(); c.node.kill() })
-	c.up()
+	for _, name := range []string{"edge-1", "edge-2", "ledger-1"} {
+		m := &member{t: t, name: name, role: "edge,dashboard", config: filepath.Join(dir, name+".toml")}
+		m.template.dir = filepath.Join(dir, name)
+		web := freePort(t)
+		m.template.state = devState{Coin: "bitcoin", RewardAddress: reward, Dashboard: "http://" + web,
+			NodeURL: "http://" + node.addr, NodeUser: node.user, NodePassword: node.password}
+		if name == "ledger-1" {
+			m.role = "ledger,dashboard"
+			c.ledger = m
+		} else {
+			m.stratum = freePort(t)
+			m.template.state.Stratum = "stratum+tcp://" + m.stratum
+			c.edges = append(c.edges, m)
+		}
+		text := memberConfig(name, c.redis.url(), web, reward, m.stratum, node.process, node.user, node.password)
+		if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.edges[1].smallDisk()
+	for _, m := range c.members() {
+		m.up()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	c.stopRigs = func() { cancel(); wg.Wait() }
-	for i, user := range []string{"SMJ12qn9jNCCXJnTYRz5Yu9ZenERqvYwfg.one", "sb1qr2agaqvp3n4lrxhpr2jgffwvw8k4gaxjpysxkr.two", c.state.RewardAddress + ".three"} {
+	t.Cleanup(c.stopRigs)
+	first, second := c.edges[0].template.state.Stratum, c.edges[1].template.state.Stratum
+	for _, r := range []struct {
+		user, pool, backup string
+		rate               float64
+	}{
+		{"SMJ12qn9jNCCXJnTYRz5Yu9ZenERqvYwfg.one", first, "", 30_000},
+		{"sb1qr2agaqvp3n4lrxhpr2jgffwvw8k4gaxjpysxkr.two", second, first, 25_000},
+		{reward + ".three", second, "", 10_000},
+		{"SMJ12qn9jNCCXJnTYRz5Yu9ZenERqvYwfg.four", first, second, 10_000},
+	} {
+		o := worker.Options{Pool: r.pool, User: r.user, Kernel: sha256d.Kernel{}, Threads: 1,
+			Limit: worker.NewLimit(r.rate), Log: zerolog.Nop(), Observer: c.rigs.observe}
+		if r.backup != "" {
+			o.Backups = []worker.Pool{{URL: r.backup}}
+		}
 		wg.Go(func() {
-			err := worker.Run(ctx, worker.Options{
-				Pool: c.state.Stratum, User: user, Kernel: sha256d.Kernel{}, Threads: 1,
-				Limit: worker.NewLimit([]float64{45_000, 20_000, 10_000}[i]), Log: zerolog.Nop(), Observer: c.rigs.observe,
-			})
-			if err != nil {
-				t.Errorf("rig %s: %v", user, err)
+			if err := worker.Run(ctx, o); err != nil {
+				t.Errorf("rig %s: %v", r.user, err)
 			}
 		})
 	}
 	return c
-}
-
-// process is a server at a fixed address that is started again and again.
-type process struct {
-	t    *testing.T
-	addr string
-	path string
-	args []string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has been waited for
-}
-
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
-// start returns when the address takes connections.
-func (p *process) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(p.path, p.args...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.done = make(chan struct{})
-	go func(cmd *exec.Cmd, done chan struct{}) {
-		_ = cmd.Wait() // killed as a rule
-		close(done)
-	}(p.cmd, p.done)
-	for deadline := time.Now().Add(time.Minute); ; {
-		conn, err := net.DialTimeout("tcp", p.addr, time.Second)
-		if err == nil {
-			conn.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			p.t.Fatalf("%s does not listen on %s: %v", p.path, p.addr, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// stop is a clean end.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(30 * time.Second):
-		p.kill()
-	}
 }
