@@ -40,12 +40,13 @@ chaos: build need-redis ## break a pool at random for CHAOS_MINUTES=5 and accoun
 race: bin/btcd need-redis ## tests of packages with shared state, under the race detector
 	$(GO) test -race -timeout 12m $(RACE)
 
-lint: bin/staticcheck ## gofmt, go vet, staticcheck
+lint: bin/staticcheck ## gofmt, go vet, staticcheck, and a build for arm64 without cgo
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags itest ./...
 	bin/staticcheck ./...
 	bin/staticcheck -tags itest ./...
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) build -o /dev/null ./cmd/adit
 
 fuzz: ## every fuzz target for FUZZTIME=3s, at most FUZZBUDGET seconds in all
 	@FUZZTIME=$(FUZZTIME) tools/fuzz

@@ -6,4 +6,5 @@ type Features struct {
 	SHA    bool // SHA-256 instructions, with AVX beside them
 	AVX2   bool
 	AVX512 bool // F and BW
+	SHA2   bool // those of arm64
 }
