@@ -51,7 +51,7 @@ type work struct {
 	extranonce extranonce
 	target     [32]byte // big-endian
 	difficulty string   // as the pool wrote it
-	mask       uint32   // of the version, 0 = not rolled
+	mask       uint32   // bits of the version to roll, 0 = none
 	received   time.Time
 	done       chan struct{} // closed when other work takes its place
 

@@ -307,7 +307,10 @@ func (s *session) publish() {
 	}
 	s.work = &work{
 		job: s.work.job, target: s.work.target, difficulty: s.work.difficulty, received: s.work.received,
-		era: s.era, extranonce: s.extranonce, mask: s.mask,
+		era: s.era, extranonce: s.extranonce,
+		// Bits that the job has set stay so, and are sent: BIP310 replaces the
+		// masked bits by those sent, but ckpool only adds them.
+		mask: s.mask &^ s.work.job.version,
 	}
 	s.rig.search.set(s.work)
 }

@@ -332,6 +332,44 @@ func TestUncleanJobKeepsShares(t *testing.T) {
 	}
 }
 
+// A job whose version has bits of the mask set: they stay set in what is hashed
+// and in what is sent, so that a pool which replaces the masked bits (BIP310) and
+// one which only adds those sent (ckpool) come to the same header.
+func TestRollsAroundTheJobsBits(t *testing.T) {
+	p := listen(t)
+	start(t, p, func(o *Options, _ *timing) { o.Kernel = spacious{}; o.Limit = nil; o.Threads = 1 })
+	peer := p.accept()
+	const mask = 0x1fffe000
+	peer.login("ab", 4, "1fffe000")
+	peer.difficulty(everyHash)
+	j := sampleJob("1", true)
+	j.version = "3004c004"
+	peer.notify(j)
+	versions := map[uint32]bool{}
+	for range 40 {
+		s := peer.submit()
+		job, bits := number32(t, j.version), number32(t, s[5])
+		replaced, added := job&^mask|bits, job|bits
+		if bits&^mask != 0 || replaced != added {
+			t.Fatalf("version bits %s: %08x when replaced, %08x when added", s[5], replaced, added)
+		}
+		versions[replaced] = true
+	}
+	if len(versions) < 20 {
+		t.Errorf("%d versions in 40 shares", len(versions))
+	}
+}
+
+// spacious finds the first nonce of each header and is through with the rest.
+type spacious struct{ sha256d.Kernel }
+
+func (spacious) Scan(_ *[80]byte, first uint32, count uint64, _ *[32]byte, found func(uint32) bool) uint64 {
+	if first == 0 && !found(0) {
+		return 1
+	}
+	return kernels.Clip(first, count)
+}
+
 // deaf is a client whose pool takes every line and says nothing.
 func deaf(t testing.TB) *client {
 	ours, theirs := net.Pipe()
