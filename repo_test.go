@@ -43,7 +43,11 @@ var imports = []importRule{
 	{"stratum/...", []string{"pool"}, "sessions, whatever the coin and the books"},
 	{"worker/...", []string{"worker/...", "kernels/..."}, "a rig with its own codec: shared with the server's, one byte-order bug would hide in both"},
 	{"payout/scheme/...", []string{"pool"}, "a scheme is a pure function"},
-	{"payout", []string{"pool", "pool/ledger", "pool/node", "pool/node/rpc", "pool/chain/..."}, "pays from the books, by a node"},
+	{"payout/build", []string{"pool"}, "a transaction is decided by arithmetic alone"},
+	{"payout/sign", []string{"pool"}, "keys know no books and no batches"},
+	{"payout/claim", nil, "signatures of addresses stand alone"},
+	{"payout/desk", []string{"payout", "pool"}, "answers commands, decides nothing"},
+	{"payout", []string{"payout/build", "payout/sign", "payout/claim", "pool", "pool/ledger", "pool/node", "pool/node/rpc", "pool/chain/..."}, "pays from the books, by a node"},
 	{"dashboard/...", []string{"pool", "pool/ledger", "payout"}, "shows, and calls the ledger role to act"},
 }
 

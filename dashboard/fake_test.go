@@ -230,7 +230,7 @@ func fakePool(id string, now time.Time, blocks int, gap time.Duration, addresses
 	}
 	states := []payout.State{payout.StateFinal, payout.StateFinal, payout.StateFinal, payout.StateCancelled, payout.StateConfirmed, payout.StateBroadcast}
 	for i, state := range states {
-		d := payout.BatchDoc{V: 1, ID: hex.EncodeToString(hash8(id, i)), Pool: id, State: state, Seq: uint64(1000 + i*400), Fee: 1_410}
+		d := payout.BatchDoc{V: 1, ID: hex.EncodeToString(hash8(id, i)), Pool: id, State: state, Seq: uint64(1000 + i*400), Version: payout.Version{Fee: 1_410}}
 		at := now.Add(-time.Duration(len(states)-1-i)*3*time.Hour - 6*time.Minute)
 		d.Steps = []payout.Step{{State: payout.StateDraft, Time: at.Add(-time.Minute).UnixMilli()}, {State: state, Time: at.UnixMilli()}}
 		for j, a := range addresses {

@@ -6,9 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"slices"
 
+	"github.com/adit-pool/adit/payout/build"
 	"github.com/adit-pool/adit/pool"
 )
 
@@ -31,50 +31,27 @@ const (
 	StateConflicted State = "conflicted" // an input was spent by another transaction: a person must look
 )
 
-// docVersion is the format of BatchDoc.
-const docVersion = 1
-
-// Kinds of inputs and outputs.
+// Formats of BatchDoc. Format 1 knew single transactions alone; its documents are read as they are.
 const (
-	KindBaton    = "baton"
-	KindCoinbase = "coinbase"
-	KindChange   = "change"
-	KindPayee    = "payee"
+	docVersion = 2
+	docOldest  = 1
 )
 
-// Outpoint names a transaction output.
-type Outpoint struct {
-	TxID pool.Hash `json:"txid"`
-	Vout uint32    `json:"vout"`
-}
-
-// String writes txid:vout.
-func (o Outpoint) String() string { return fmt.Sprintf("%s:%d", o.TxID, o.Vout) }
-
-// Input is a coin that a batch spends.
-type Input struct {
-	Outpoint
-	Value  pool.Amount `json:"value"`
-	Kind   string      `json:"kind"`             // KindBaton, KindCoinbase or KindChange
-	Block  *pool.Hash  `json:"block,omitempty"`  // of a coinbase
-	Height int64       `json:"height,omitempty"` // of Block
-	Batch  string      `json:"batch,omitempty"`  // that made a baton or change
-}
-
-// Output is an output of a batch's transaction; its place in the list is its vout.
-type Output struct {
-	Script hexBytes    `json:"script"`
-	Value  pool.Amount `json:"value"`
-	Kind   string      `json:"kind"` // KindPayee, KindBaton or KindChange
-}
+// Kinds of batches beside those that pay, whose kind is "".
+const (
+	KindFan    = "fan"    // funds the transactions of a run, one baton each
+	KindCancel = "cancel" // spends the baton of a signed batch, so that it can never be paid
+	KindChild  = "child"  // spends change of a stuck batch for a fee that pays for both
+)
 
 // Payee is one account's part of a batch. Accounts with the same script share an output.
 type Payee struct {
 	Account pool.AccountID `json:"account"`
 	Address string         `json:"address"`
-	Script  hexBytes       `json:"script"`
-	Amount  pool.Amount    `json:"amount"`
-	Vout    *uint32        `json:"vout,omitempty"` // known from Built on
+	Script  build.Hex      `json:"script"`
+	Amount  pool.Amount    `json:"amount"`        // taken from the account
+	Fee     pool.Amount    `json:"fee,omitempty"` // of Amount, the network fee that the payee bears; known from Built on
+	Vout    *uint32        `json:"vout,omitempty"`
 	Reason  string         `json:"reason,omitempty"`
 }
 
@@ -85,12 +62,24 @@ type Step struct {
 	Note  string `json:"note,omitempty"`
 }
 
-// Approval allows a batch.
+// Approval allows a run. It is worth nothing without its signature, except the system's own under policy none.
 type Approval struct {
-	By        string   `json:"by"`
-	Policy    string   `json:"policy"`
-	Time      int64    `json:"time"` // Unix milliseconds
-	Signature hexBytes `json:"signature,omitempty"`
+	By        string    `json:"by"`
+	Policy    string    `json:"policy"`
+	Time      int64     `json:"time"` // Unix milliseconds
+	Signature build.Hex `json:"signature,omitempty"`
+}
+
+// Version is one transaction of a batch. A fee bump makes the next one: more fee, the same inputs and payees.
+type Version struct {
+	Inputs  []build.Input  `json:"inputs,omitempty"`
+	Outputs []build.Output `json:"outputs,omitempty"`
+	FeeRate pool.Amount    `json:"fee_rate,omitempty"` // per 1000 virtual bytes
+	VSize   int64          `json:"vsize,omitempty"`    // virtual bytes at the largest signature size
+	Fee     pool.Amount    `json:"fee,omitempty"`
+	TxID    *pool.Hash     `json:"txid,omitempty"`
+	PSBT    []byte         `json:"psbt,omitempty"` // BIP 174, until it is signed
+	Raw     build.Hex      `json:"raw,omitempty"`  // signed transaction
 }
 
 // BatchDoc is one batch as its newest ledger entry left it: the body of subject "payouts". Amounts are
@@ -99,44 +88,83 @@ type BatchDoc struct {
 	V         int         `json:"v"`
 	ID        string      `json:"id"` // 64 hex digits, see BatchID
 	Pool      string      `json:"pool"`
+	Kind      string      `json:"kind,omitempty"`
+	Of        string      `json:"of,omitempty"`    // batch that a cancel or child is about
+	Run       string      `json:"run,omitempty"`   // what is approved: the ID when the batch is all of its run
+	Part      int         `json:"part,omitempty"`  // of the run's transactions, from 1; 0 for its fan
+	Parts     int         `json:"parts,omitempty"` // transactions of the run without the fan
 	State     State       `json:"state"`
 	Steps     []Step      `json:"steps"`
 	Seq       uint64      `json:"seq"` // ledger sequence that the balances were read at
+	Author    string      `json:"author,omitempty"`
 	Threshold pool.Amount `json:"threshold"`
+	FeeFrom   string      `json:"fee_from,omitempty"` // FeeFromPool or FeeFromPayees
 	Payees    []Payee     `json:"payees"`
-	Held      []Payee     `json:"held,omitempty"`      // over the threshold but not paid, with the reason
-	Left      int         `json:"left,omitempty"`      // payees that wait for the next run: no room
-	Total     pool.Amount `json:"total"`               // sum over Payees
-	Approvals []Approval  `json:"approvals,omitempty"` // from Approved on
+	Held      []Payee     `json:"held,omitempty"` // due but not paid, with the reason
+	Left      int         `json:"left,omitempty"` // payees that wait for the next run: no room
+	Total     pool.Amount `json:"total"`          // sum over Payees
+	Approvals []Approval  `json:"approvals,omitempty"`
 
-	// From Built on.
-	Inputs  []Input     `json:"inputs,omitempty"`
-	Outputs []Output    `json:"outputs,omitempty"`
-	FeeRate pool.Amount `json:"fee_rate,omitempty"` // per 1000 virtual bytes
-	VSize   int64       `json:"vsize,omitempty"`    // virtual bytes at the largest signature size
-	Fee     pool.Amount `json:"fee,omitempty"`
-	TxID    *pool.Hash  `json:"txid,omitempty"`
-	PSBT    []byte      `json:"psbt,omitempty"` // BIP 174, only in state Built
+	// From Built on; of the version that stands, or that was paid.
+	Version
+	Exported bool      `json:"exported,omitempty"` // the PSBT left this program: others may sign it at any time
+	Earlier  []Version `json:"earlier,omitempty"`  // before fee bumps, oldest first; any of them may still be paid
 
-	// From Signed on.
-	Raw hexBytes `json:"raw,omitempty"` // signed transaction
-
-	// From Confirmed on: the block that holds it or, learnt from the payout after it, a later one.
+	// From Confirmed on: the block that holds it or, learnt from the payout after it, a later one. In
+	// Conflicted: the height at which that was noticed.
 	Block  *pool.Hash `json:"block,omitempty"`
 	Height int64      `json:"height,omitempty"`
 
-	Turn   int    `json:"turn,omitempty"`   // times that it was confirmed again after a conflict
+	Turn   int    `json:"turn,omitempty"`   // fee bumps, and times that it was confirmed again after a conflict
 	Reason string `json:"reason,omitempty"` // of Cancelled, Replaced and Conflicted
 }
 
+// Who bears network fees.
+const (
+	FeeFromPool   = "pool"
+	FeeFromPayees = "payees"
+)
+
 // Baton is the output that the next payout must spend.
-func (d *BatchDoc) Baton() (Outpoint, pool.Amount, bool) {
+func (d *BatchDoc) Baton() (build.Outpoint, pool.Amount, bool) {
 	for i, o := range d.Outputs {
-		if o.Kind == KindBaton && d.TxID != nil {
-			return Outpoint{*d.TxID, uint32(i)}, o.Value, true
+		if o.Kind == build.KindBaton && d.TxID != nil {
+			return build.Outpoint{TxID: *d.TxID, Vout: uint32(i)}, o.Value, true
 		}
 	}
-	return Outpoint{}, 0, false
+	return build.Outpoint{}, 0, false
+}
+
+// run is what the batch is approved with.
+func (d *BatchDoc) run() string { return cmp.Or(d.Run, d.ID) }
+
+// pays reports whether accounts are paid by the batch or by what it funds, rather than to help another batch.
+func (d *BatchDoc) pays() bool { return d.Kind == "" || d.Kind == KindFan }
+
+// loose reports whether a transaction of the batch may be in the hands of others: signed once, or exported.
+// From then on only the chain can undo it.
+func (d *BatchDoc) loose() bool { return d.Exported || len(d.Raw) > 0 || len(d.Earlier) > 0 }
+
+// versions are all transactions that may be paid for the batch, the one that stands first.
+func (d *BatchDoc) versions() []*Version {
+	var all []*Version
+	if d.TxID != nil {
+		all = append(all, &d.Version)
+	}
+	for i := len(d.Earlier) - 1; i >= 0; i-- {
+		all = append(all, &d.Earlier[i])
+	}
+	return all
+}
+
+// sendable is the newest version that is signed.
+func (d *BatchDoc) sendable() *Version {
+	for _, v := range d.versions() {
+		if len(v.Raw) > 0 {
+			return v
+		}
+	}
+	return nil
 }
 
 // booked reports whether the ledger has the batch as paid.
@@ -154,6 +182,7 @@ func (d *BatchDoc) clone() *BatchDoc {
 	c.Steps = slices.Clone(d.Steps)
 	c.Approvals = slices.Clone(d.Approvals)
 	c.Payees = slices.Clone(d.Payees)
+	c.Earlier = slices.Clone(d.Earlier)
 	return &c
 }
 
@@ -175,19 +204,26 @@ func BatchID(poolID string, seq uint64, payees []Payee) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// hexBytes is written to JSON as hex digits.
-type hexBytes []byte
-
-// MarshalText writes hex digits.
-func (h hexBytes) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(h)), nil }
-
-// UnmarshalText reads hex digits.
-func (h *hexBytes) UnmarshalText(b []byte) error {
-	v, err := hex.DecodeString(string(b))
-	if err == nil {
-		*h = v
+// RunID names what people approve: the id of the batch when it is one, else SHA-256 over "adit payout run 1" ‖
+// 0x00 ‖ pool ‖ 0x00 ‖ each id in order ‖ 0x0a, in hex.
+func RunID(poolID string, batches []string) string {
+	if len(batches) == 1 {
+		return batches[0]
 	}
-	return err
+	b := []byte("adit payout run 1\x00" + poolID + "\x00")
+	for _, id := range batches {
+		b = append(append(b, id...), '\n')
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// helperID names a batch that pays nobody: SHA-256 over "adit payout KIND 1" ‖ 0x00 ‖ pool ‖ 0x00 ‖ of ‖ 0x00 ‖
+// seq (8 bytes, big-endian), in hex. of is the batch that it is about, for a fan its first part.
+func helperID(kind, poolID, of string, seq uint64) string {
+	b := []byte("adit payout " + kind + " 1\x00" + poolID + "\x00" + of + "\x00")
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(b, seq))
+	return hex.EncodeToString(sum[:])
 }
 
 // sum adds amounts.

@@ -1,16 +1,21 @@
 package payout
 
 import (
+	"context"
 	"os"
+	"slices"
 	"testing"
 
+	"github.com/btcsuite/btcd/wire"
 	"pgregory.net/rapid"
 
+	"github.com/adit-pool/adit/payout/sign"
 	"github.com/adit-pool/adit/pool"
 )
 
-// TestChaos drives a pool at random: blocks, payouts, kills at any posting or call, a node that times out
-// before or after the act, loses what it took, forgets its memory pool and reorganises. At the end each
+// TestChaos drives a pool at random: blocks, payouts of one or several transactions, fee bumps, cancels, holds, the
+// kill switch, miners who spend early, kills at any posting or call, a node that times out before or after the act,
+// loses what it took, forgets its memory pool and reorganises. At the end each
 // batch must have been paid by exactly one transaction and every balance must be exact.
 func TestChaos(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -18,12 +23,16 @@ func TestChaos(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := newWorldIn(t, dir, rapid.SampledFrom([]KeyType{WPKH, TR}).Draw(rt, "key"))
+		w := newWorldIn(t, dir, rapid.SampledFrom([]sign.KeyType{sign.WPKH, sign.TR}).Draw(rt, "key"))
 		defer func() { _ = w.book.Close() }()
 		w.t = failer{t, rt}
 		w.node.t = w.t
 		w.opts.FinalDepth = 10 // deeper than any reorganisation here
+		w.opts.FeeFrom = rapid.SampledFrom([]string{FeeFromPool, FeeFromPayees}).Draw(rt, "fee")
 		w.restart()
+		if rapid.Bool().Draw(rt, "parts") {
+			w.parts()
+		}
 		w.rich(2)
 		var lies []lie
 		w.node.lie = func(what string) lie {
@@ -51,6 +60,38 @@ func TestChaos(t *testing.T) {
 				_ = w.check()
 				w.countdown, lies = 0, nil
 			},
+			"bump": func(rt *rapid.T) {
+				w.meddle(rt, &lies, func(d *BatchDoc) error {
+					_, err := w.pay.Bump(context.Background(), d.ID, "author", pool.Amount(rapid.Int64Range(0, 200_000).Draw(rt, "rate")))
+					return err
+				})
+			},
+			"cancel": func(rt *rapid.T) {
+				w.meddle(rt, &lies, func(d *BatchDoc) error {
+					_, err := w.pay.Cancel(context.Background(), d.ID, "author", "at random")
+					return err
+				})
+			},
+			"spend": func(rt *rapid.T) { // a miner spends what is not confirmed yet
+				for _, d := range w.list() {
+					i := slices.IndexFunc(w.node.mempool, func(tx *wire.MsgTx) bool { return d.TxID != nil && pool.Hash(tx.TxHash()) == *d.TxID })
+					if i >= 0 && len(d.Payees) > 0 && len(w.node.mempool) < 5 {
+						w.spendOne(d)
+					}
+				}
+			},
+			"hold": func(rt *rapid.T) {
+				w.list()
+				id := pool.AccountOf(testPool, w.miners[rapid.IntRange(0, 4).Draw(rt, "miner")])
+				if w.pay.fold.payee(id).Hold == nil {
+					_ = w.try(func() error { _, err := w.pay.Hold(id, "clerk", "at random"); return err })
+				} else {
+					_ = w.try(func() error { _, err := w.pay.Release(id, "clerk", "at random", nil); return err })
+				}
+			},
+			"halt": func(rt *rapid.T) {
+				_ = w.try(func() error { _, err := w.pay.Halt(rapid.Bool().Draw(rt, "on"), "clerk", "at random"); return err })
+			},
 			"forget":  func(*rapid.T) { w.node.mempool = nil },
 			"restart": func(*rapid.T) { w.restart() },
 			"fee":     func(rt *rapid.T) { w.node.feeRate = pool.Amount(rapid.Int64Range(0, 250_000).Draw(rt, "rate")) },
@@ -62,9 +103,38 @@ func TestChaos(t *testing.T) {
 			},
 		})
 		w.node.feeRate = 0
+		w.list()
+		for _, script := range w.miners {
+			if id := pool.AccountOf(testPool, script); w.pay.fold.payee(id).Hold != nil {
+				if _, err := w.pay.Release(id, "clerk", "the end", nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, err := w.pay.Halt(false, "clerk", "the end"); err != nil {
+			t.Fatal(err)
+		}
 		w.finish()
 		w.verify()
 	})
+}
+
+// meddle does something to a batch that is open, with kills and lies.
+func (w *world) meddle(rt *rapid.T, lies *[]lie, act func(*BatchDoc) error) {
+	var open []*BatchDoc
+	for _, d := range w.list() {
+		if d.open() {
+			open = append(open, d)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	d := open[rapid.IntRange(0, len(open)-1).Draw(rt, "batch")]
+	w.countdown = rapid.IntRange(0, 60).Draw(rt, "kill")
+	*lies = rapid.SliceOfN(rapid.SampledFrom([]lie{honest, honest, timeout, acceptedTimeout, lostSilently}), 0, 4).Draw(rt, "lies")
+	_ = w.try(func() error { return act(d) })
+	w.countdown, *lies = 0, nil
 }
 
 // failer reports to rapid, so that it shrinks, and is a testing.TB for the helpers.

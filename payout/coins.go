@@ -9,31 +9,33 @@ import (
 
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/adit-pool/adit/payout/build"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
 )
 
-// coin is an output that the ledger has as the pool's.
-type coin struct {
-	Input
-	script []byte
-}
-
 // coins are the pool's coins as the ledger has them: what booked batches made and what mature blocks
 // paid, less what booked batches spent.
 type coins struct {
-	baton *coin  // nil before the first payout
-	rest  []coin // change first, then coinbases, oldest first
+	baton *build.Coin  // nil before the first payout
+	rest  []build.Coin // change first, then coinbases, oldest first
 }
 
 // coins folds batches and blocks. With free set, what an open batch has locked is left out.
 func (f *fold) coins(free bool) (coins, error) {
 	var c coins
-	spent := map[Outpoint]bool{}
+	spent := map[build.Outpoint]bool{}
 	for _, b := range f.batches {
 		if b.booked() || free && b.open() {
 			for _, in := range b.Inputs {
 				spent[in.Outpoint] = true
+			}
+		}
+		if free && b.open() {
+			for _, v := range b.Earlier {
+				for _, in := range v.Inputs {
+					spent[in.Outpoint] = true
+				}
 			}
 		}
 	}
@@ -42,10 +44,10 @@ func (f *fold) coins(free bool) (coins, error) {
 			continue
 		}
 		for i, o := range b.Outputs {
-			k := coin{Input{Outpoint: Outpoint{*b.TxID, uint32(i)}, Value: o.Value, Kind: o.Kind, Batch: b.ID}, o.Script}
+			k := build.Coin{Input: build.Input{Outpoint: build.Outpoint{TxID: *b.TxID, Vout: uint32(i)}, Value: o.Value, Kind: o.Kind, Script: o.Script, Batch: b.ID}}
 			switch {
-			case o.Kind == KindPayee || spent[k.Outpoint]:
-			case o.Kind == KindChange:
+			case o.Kind == build.KindPayee || spent[k.Outpoint]:
+			case o.Kind == build.KindChange, o.Kind == build.KindPart:
 				c.rest = append(c.rest, k)
 			case c.baton != nil:
 				return c, fmt.Errorf("the ledger has two batons, %s and %s: its payouts are not one chain", c.baton.Outpoint, k.Outpoint)
@@ -68,7 +70,10 @@ func (f *fold) coins(free bool) (coins, error) {
 			return c, fmt.Errorf("block %s is mature in the ledger, but its outputs were not recorded", doc.Hash)
 		}
 		for _, o := range doc.Coinbase.Outputs {
-			k := coin{Input{Outpoint: Outpoint{doc.Coinbase.TxID, o.Index}, Value: o.Value, Kind: KindCoinbase, Block: &doc.Hash, Height: doc.Height}, o.Script}
+			k := build.Coin{Input: build.Input{
+				Outpoint: build.Outpoint{TxID: doc.Coinbase.TxID, Vout: o.Index}, Value: o.Value, Kind: build.KindCoinbase,
+				Script: build.Hex(o.Script), Block: &doc.Hash, Height: doc.Height,
+			}}
 			if !spent[k.Outpoint] {
 				c.rest = append(c.rest, k)
 			}
@@ -78,15 +83,15 @@ func (f *fold) coins(free bool) (coins, error) {
 }
 
 // unspent checks with the node that a coin is there to be spent.
-func (p *Payouts) unspent(ctx context.Context, c *coin) error {
+func (p *Payouts) unspent(ctx context.Context, c *build.Coin) error {
 	out, err := p.node.TxOut(ctx, c.TxID, c.Vout, true)
 	switch {
 	case err != nil:
 		return fmt.Errorf("ask the node for coin %s: %w", c.Outpoint, err)
 	case out == nil:
 		return fmt.Errorf("%w: %s %s of %d", ErrCoinGone, c.Kind, c.Outpoint, c.Value)
-	case out.Value != c.Value || !bytes.Equal(out.Script, c.script):
-		return fmt.Errorf("%w: coin %s is %d to script %x in the ledger, %d to script %x on the node", ErrMismatch, c.Outpoint, c.Value, c.script, out.Value, out.Script)
+	case out.Value != c.Value || !bytes.Equal(out.Script, c.Script):
+		return fmt.Errorf("%w: coin %s is %d to script %x in the ledger, %d to script %x on the node", ErrMismatch, c.Outpoint, c.Value, c.Script, out.Value, out.Script)
 	case out.Coinbase && out.Confirmations < p.chain.Params().Maturity:
 		return fmt.Errorf("%w: %s has %d confirmations on the node, mature at %d", ErrImmature, c.Outpoint, out.Confirmations, p.chain.Params().Maturity)
 	}
@@ -95,7 +100,7 @@ func (p *Payouts) unspent(ctx context.Context, c *coin) error {
 
 // previous returns the transaction that made a coin, without witness: from its block or from the batch
 // that stored it.
-func (p *Payouts) previous(ctx context.Context, c *coin) (*wire.MsgTx, error) {
+func (p *Payouts) previous(ctx context.Context, c *build.Input) (*wire.MsgTx, error) {
 	var tx *wire.MsgTx
 	var err error
 	if c.Block != nil {
@@ -111,14 +116,19 @@ func (p *Payouts) previous(ctx context.Context, c *coin) (*wire.MsgTx, error) {
 		if err != nil {
 			return nil, err
 		}
-		if tx, err = parseTx(b.Raw); err != nil {
-			return nil, fmt.Errorf("read the transaction of payout %s: %w", c.Batch, err)
+		for _, v := range b.versions() {
+			if *v.TxID == c.TxID {
+				tx = build.Unsigned(coinsOf(v.Inputs), v.Outputs)
+			}
+		}
+		if tx == nil {
+			return nil, fmt.Errorf("%w: payout %s has no transaction %s", ErrMismatch, b.ID, c.TxID)
 		}
 	}
 	if got := pool.Hash(tx.TxHash()); got != c.TxID || uint64(c.Vout) >= uint64(len(tx.TxOut)) {
 		return nil, fmt.Errorf("%w: coin %s was not made by transaction %s with %d outputs", ErrMismatch, c.Outpoint, got, len(tx.TxOut))
 	}
-	if o := tx.TxOut[c.Vout]; pool.Amount(o.Value) != c.Value || !bytes.Equal(o.PkScript, c.script) {
+	if o := tx.TxOut[c.Vout]; pool.Amount(o.Value) != c.Value || c.Script != nil && !bytes.Equal(o.PkScript, c.Script) {
 		return nil, fmt.Errorf("%w: coin %s is %d in the ledger, %d in its transaction", ErrMismatch, c.Outpoint, c.Value, o.Value)
 	}
 	return tx, nil
@@ -127,7 +137,6 @@ func (p *Payouts) previous(ctx context.Context, c *coin) (*wire.MsgTx, error) {
 // parseCoinbase reads the first transaction of a block that a node sent, without its witness, and checks
 // that the block is the one asked for.
 func parseCoinbase(chain pool.Chain, id pool.Hash, block []byte) (*wire.MsgTx, error) {
-	const headerSize = 80
 	if len(block) <= headerSize {
 		return nil, fmt.Errorf("%d bytes are no block", len(block))
 	}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/adit-pool/adit/payout/build"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
 )
@@ -16,9 +18,16 @@ import (
 // and read again at any time.
 type fold struct {
 	seq      uint64
-	batches  []*BatchDoc // by Seq, oldest first; a document is never changed once it is here
+	batches  []*BatchDoc // by Seq, then part; a document is never changed once it is here
+	byID     map[string]*BatchDoc
+	spenders map[pool.Hash]map[string]*BatchDoc // loose batches by the payout transactions that they spend
 	blocks   map[pool.Hash]*ledger.BlockDoc
 	accounts map[pool.AccountID]*ledger.AccountDoc
+	payees   map[pool.AccountID]*PayeeDoc
+	halt     *HaltDoc
+	receipts map[build.Outpoint]*ReceiptDoc
+	scan     *ScanDoc
+	faults   []Difference // in the entries so far
 }
 
 // refresh folds the entries that were posted since the last time. It fails rather than leave one out:
@@ -39,6 +48,7 @@ func (p *Payouts) refresh() error {
 		if e.Seq != f.seq+1 {
 			return fmt.Errorf("read the ledger: entry %d after %d", e.Seq, f.seq)
 		}
+		f.foreign(&e)
 		if e.Subject != nil {
 			if err := f.apply(&e); err != nil {
 				return fmt.Errorf("read ledger entry %d: %w", e.Seq, err)
@@ -56,16 +66,31 @@ func (f *fold) apply(e *ledger.Entry) error {
 		if err := json.Unmarshal(e.Body, d); err != nil {
 			return fmt.Errorf("payout %s: %w", e.Subject.ID, err)
 		}
-		if d.V != docVersion || d.ID != e.Subject.ID {
-			return fmt.Errorf("payout %s has format %d and id %.64q, this version reads format %d", e.Subject.ID, d.V, d.ID, docVersion)
+		if d.V < docOldest || d.V > docVersion || d.ID != e.Subject.ID {
+			return fmt.Errorf("payout %s has format %d and id %.64q, this version reads formats %d to %d", e.Subject.ID, d.V, d.ID, docOldest, docVersion)
 		}
 		i, known := slices.BinarySearchFunc(f.batches, d, func(a, b *BatchDoc) int {
-			return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
+			return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Part, b.Part), cmp.Compare(a.ID, b.ID))
 		})
 		if known {
 			f.batches[i] = d
 		} else {
 			f.batches = slices.Insert(f.batches, i, d)
+		}
+		f.audit(e, f.byID[d.ID], d)
+		f.byID[d.ID] = d
+		if d.loose() {
+			for _, v := range d.versions() {
+				for _, in := range v.Inputs {
+					if in.Block != nil {
+						continue
+					}
+					if f.spenders[in.TxID] == nil {
+						f.spenders[in.TxID] = map[string]*BatchDoc{}
+					}
+					f.spenders[in.TxID][d.ID] = d
+				}
+			}
 		}
 	case ledger.SetBlocks:
 		doc := new(ledger.BlockDoc)
@@ -80,6 +105,41 @@ func (f *fold) apply(e *ledger.Entry) error {
 			return fmt.Errorf("account %s: %w", e.Subject.ID, err)
 		}
 		f.accounts[doc.Account] = doc
+	case SetPayees:
+		doc := new(PayeeDoc)
+		if err := setting(e, doc, func() int { return doc.V }); err != nil {
+			return err
+		}
+		f.payees[doc.Account] = doc
+	case SetHalt:
+		doc := new(HaltDoc)
+		if err := setting(e, doc, func() int { return doc.V }); err != nil {
+			return err
+		}
+		f.halt = doc
+	case SetReceipts:
+		doc := new(ReceiptDoc)
+		if err := setting(e, doc, func() int { return doc.V }); err != nil {
+			return err
+		}
+		f.receipts[doc.Coin] = doc
+	case SetScan:
+		doc := new(ScanDoc)
+		if err := setting(e, doc, func() int { return doc.V }); err != nil {
+			return err
+		}
+		f.scan = doc
+	}
+	return nil
+}
+
+// setting reads a document that is no batch.
+func setting(e *ledger.Entry, doc any, version func() int) error {
+	if err := json.Unmarshal(e.Body, doc); err != nil {
+		return fmt.Errorf("%s %s: %w", e.Subject.Set, e.Subject.ID, err)
+	}
+	if v := version(); v != settingsVersion {
+		return fmt.Errorf("%s %s has format %d, this version reads format %d", e.Subject.Set, e.Subject.ID, v, settingsVersion)
 	}
 	return nil
 }
@@ -98,28 +158,47 @@ func (p *Payouts) balances() (map[ledger.Account]pool.Amount, error) {
 	return nil, errors.New("the ledger grows faster than its balances can be read")
 }
 
-// open returns the batch that stands in the way of another one, nil when there is none.
+// open returns the first batch that stands in the way of another run, nil when there is none.
 func (f *fold) open() *BatchDoc {
 	for _, d := range f.batches {
-		if d.open() {
+		if d.open() && d.pays() {
 			return d
 		}
 	}
 	return nil
 }
 
+// runOf returns the batches of d's run: the fan, when there is one, then the parts.
+func (f *fold) runOf(d *BatchDoc) []*BatchDoc {
+	if !d.pays() || d.Parts < 2 {
+		return []*BatchDoc{d}
+	}
+	var docs []*BatchDoc
+	for _, b := range f.batches {
+		if b.pays() && b.run() == d.run() && b.Seq == d.Seq {
+			docs = append(docs, b)
+		}
+	}
+	return docs
+}
+
 // find returns a batch by its id or at least six digits of its beginning.
 func (f *fold) find(id string) (*BatchDoc, error) {
+	if d := f.byID[id]; d != nil {
+		return d, nil
+	}
 	var found *BatchDoc
 	for _, d := range f.batches {
-		if d.ID == id {
+		if d.Run == id { // its fan or only batch
 			return d, nil
 		}
-		if len(id) >= 6 && len(id) < len(d.ID) && d.ID[:len(id)] == id {
-			if found != nil {
+		if len(id) >= 6 && (strings.HasPrefix(d.ID, id) || strings.HasPrefix(d.Run, id)) {
+			if found != nil && found.run() != d.run() {
 				return nil, fmt.Errorf("%w: %q begins more than one id, give more digits", ErrUnknown, id)
 			}
-			found = d
+			if found == nil {
+				found = d
+			}
 		}
 	}
 	if found == nil {

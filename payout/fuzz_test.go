@@ -8,51 +8,15 @@ import (
 
 	"github.com/btcsuite/btcd/btcutil/psbt"
 
+	"github.com/adit-pool/adit/payout/sign"
 	"github.com/adit-pool/adit/pool"
 )
-
-// FuzzParseKey: a decrypted key file is refused or comes back the same.
-func FuzzParseKey(f *testing.F) {
-	chain := newChain(f)
-	for _, typ := range []KeyType{WPKH, TR} {
-		b, err := testKey(chain, typ, 3).marshal()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		k, err := parseKey(b, chain.Params())
-		if err != nil {
-			return
-		}
-		again, err := k.marshal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if other, err := parseKey(again, chain.Params()); err != nil || !other.private.Key.Equals(&k.private.Key) {
-			t.Fatalf("not the same key: %v", err)
-		}
-	})
-}
-
-// FuzzOpenKey: an encrypted file from anywhere never panics.
-func FuzzOpenKey(f *testing.F) {
-	chain := newChain(f)
-	f.Add([]byte("-----BEGIN AGE ENCRYPTED FILE-----\n"))
-	f.Add([]byte("age-encryption.org/v1\n-> scrypt AAAA 10\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if k, err := openKey(b, chain.Params(), nil); err == nil {
-			t.Fatalf("opened %s without a key", k)
-		}
-	})
-}
 
 // FuzzParseCoinbase: a block that a node sent is read or refused.
 func FuzzParseCoinbase(f *testing.F) {
 	chain := newChain(f)
 	n := newSimNode(f, testMaturity)
-	id, _ := n.mine(testKey(chain, WPKH, 3).Script(), 5000)
+	id, _ := n.mine(testKey(chain, sign.WPKH, 3).Script(), 5000)
 	raw, err := n.RawBlock(context.Background(), id)
 	if err != nil {
 		f.Fatal(err)
@@ -83,7 +47,7 @@ func FuzzParseCoinbase(f *testing.F) {
 }
 
 // signedBatch is a built batch and its PSBT with signatures.
-func signedBatch(tb testing.TB, typ KeyType) (*BatchDoc, *Key, []byte) {
+func signedBatch(tb testing.TB, typ sign.KeyType) (*BatchDoc, *sign.Key, []byte) {
 	tb.Helper()
 	w := newWorld(tb, typ)
 	w.rich(1)
@@ -95,34 +59,45 @@ func signedBatch(tb testing.TB, typ KeyType) (*BatchDoc, *Key, []byte) {
 	if pkt, err = w.key.Sign(context.Background(), pkt); err != nil {
 		tb.Fatal(err)
 	}
-	b, err := packetBytes(pkt)
-	if err != nil {
+	var b bytes.Buffer
+	if err := pkt.Serialize(&b); err != nil {
 		tb.Fatal(err)
 	}
-	return d, w.key, b
+	return d, w.key, b.Bytes()
 }
 
-// FuzzFinalise: whatever a signer gives back, only a transaction with the id in the ledger comes out.
-func FuzzFinalise(f *testing.F) {
-	docs := map[bool]*BatchDoc{}
-	keys := map[bool]*Key{}
-	for taproot, typ := range map[bool]KeyType{false: WPKH, true: TR} {
+// FuzzFinish: whatever a signer gives back, only a transaction with the id in the ledger comes out.
+func FuzzFinish(f *testing.F) {
+	type asked struct {
+		d     *BatchDoc
+		spent []sign.Spent
+	}
+	docs := map[bool]asked{}
+	for taproot, typ := range map[bool]sign.KeyType{false: sign.WPKH, true: sign.TR} {
 		d, k, b := signedBatch(f, typ)
-		docs[taproot], keys[taproot] = d, k
+		source, err := sign.SourceOf(k.Script())
+		if err != nil {
+			f.Fatal(err)
+		}
+		a := asked{d: d}
+		for _, in := range d.Inputs {
+			a.spent = append(a.spent, sign.Spent{Value: int64(in.Value), Source: source})
+		}
+		docs[taproot] = a
 		f.Add(taproot, b)
 	}
 	f.Fuzz(func(t *testing.T, taproot bool, b []byte) {
-		pkt, err := psbt.NewFromRawBytes(bytes.NewReader(b), false)
+		pkt, err := sign.Parse(b)
 		if err != nil {
 			return
 		}
-		d := docs[taproot]
-		raw, err := finalise(d, keys[taproot].Script(), pkt)
+		a := docs[taproot]
+		raw, _, err := sign.Finish(a.d.PSBT, a.spent, pkt)
 		if err != nil {
 			return
 		}
 		tx, err := parseTx(raw)
-		if err != nil || pool.Hash(tx.TxHash()) != *d.TxID {
+		if err != nil || pool.Hash(tx.TxHash()) != *a.d.TxID {
 			t.Fatalf("another transaction came out: %v", err)
 		}
 	})
@@ -130,7 +105,7 @@ func FuzzFinalise(f *testing.F) {
 
 // FuzzBatchDoc: a document of the ledger that reads is written back the same.
 func FuzzBatchDoc(f *testing.F) {
-	d, _, _ := signedBatch(f, WPKH)
+	d, _, _ := signedBatch(f, sign.WPKH)
 	b, err := json.Marshal(d)
 	if err != nil {
 		f.Fatal(err)

@@ -1,274 +1,182 @@
 package payout
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/btcsuite/btcd/btcutil/psbt"
-
-	"github.com/adit-pool/adit/pool"
-	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/payout/sign"
 )
 
-// PolicyNone is the approval policy that asks no person; such approvals are by SystemAccount.
-const (
-	PolicyNone    = "none"
-	SystemAccount = "system"
-)
+// SystemAccount is the author of payouts that are made on a schedule.
+const SystemAccount = "system"
 
-// Run takes one payout as far as it goes now: it resumes an open one, else it drafts one, and leads it
-// through every state up to broadcast, or to confirmed when the node says so. It may be called at any
-// time, again and again, and after any crash.
+// Run takes payouts as far as they go now: it resumes what is open, else it drafts a run in the name of author,
+// and leads it through every state up to broadcast, or to confirmed when the node says so. It may be called at
+// any time, again and again, and after any crash.
 //
 // The error is [ErrNothing] when no payout is open and none is due, and [ErrNoSigner] when none is open and
-// there is no signer. With another error the batch, when
-// there is one, is returned as it stands.
-func (p *Payouts) Run(ctx context.Context) (*BatchDoc, error) {
+// there is no signer. With another error the batch, when there is one, is returned as it stands; of a run of
+// several the first.
+func (p *Payouts) Run(ctx context.Context, author string) (*BatchDoc, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.refresh(); err != nil {
 		return nil, err
 	}
-	d := p.fold.open()
-	if d != nil && d.State == StateDraft { // never frozen: what is owed may have changed
-		frozen, err := p.freeze(d)
-		if err != nil {
-			return d, err
-		}
-		if d = frozen; d.dead() {
-			d = nil
-		}
+	helped, err := p.helpers(ctx)
+	if err != nil {
+		return helped, err
 	}
-	if d == nil {
-		if p.signer == nil {
-			return nil, ErrNoSigner
-		}
-		drafted, err := p.draft(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if d, err = p.freeze(drafted); err != nil {
-			return drafted, err
+	d := p.fold.open()
+	if d == nil && p.signer == nil {
+		return nil, ErrNoSigner
+	}
+	if d == nil || d.State == StateDraft || !complete(p.fold.runOf(d)) {
+		if d, err = p.draftOrGoOn(ctx, author); err != nil {
+			return d, err
 		}
 		if d.dead() {
 			return d, fmt.Errorf("payout %s was %s: %s", d.ID, d.State, d.Reason)
 		}
 	}
-	steps := map[State]func(context.Context, *BatchDoc) (*BatchDoc, error){
-		StateFrozen:   func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.approve(d, SystemAccount) },
-		StateApproved: p.build,
-		StateBuilt:    p.sign,
-		StateSigned:   p.broadcast,
-	}
-	for {
-		step, ok := steps[d.State]
-		if !ok {
-			return p.check(ctx, d)
-		}
-		next, err := step(ctx, d)
-		if err != nil {
-			return cmp.Or(next, d), err
-		}
-		d = next
-	}
+	return p.advance(ctx, d)
 }
 
-// Plan says what Draft and Build would decide now, and posts nothing. The document has no id and no state.
-func (p *Payouts) Plan(ctx context.Context) (*BatchDoc, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	if d := p.fold.open(); d != nil { // its baton and change are what the next one would spend
-		return nil, fmt.Errorf("%w: %s is %s", ErrOpen, d.ID, d.State)
-	}
-	d, err := p.choose()
-	if err != nil {
-		return nil, err
-	}
-	d.ID = ""
-	_, _, err = p.plan(ctx, d)
-	return d, err
-}
-
-// Draft chooses payees and amounts. It is refused while another batch is open.
-func (p *Payouts) Draft(ctx context.Context) (*BatchDoc, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	if d := p.fold.open(); d != nil {
-		if d.State == StateDraft {
-			return d, nil
-		}
-		return d, fmt.Errorf("%w: %s is %s", ErrOpen, d.ID, d.State)
-	}
-	return p.draft(ctx)
-}
-
-func (p *Payouts) draft(ctx context.Context) (*BatchDoc, error) {
-	d, err := p.choose()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.reconciled(ctx); err != nil {
-		return nil, err
-	}
-	trial := d.clone()
-	if _, _, err := p.plan(ctx, trial); err != nil { // refused now rather than with the amounts frozen
-		return nil, err
-	}
-	return p.post(d, StateDraft, "", nil)
-}
-
-// choose lists what is owed and due. Largest amounts come first; what does not fit into one transaction
-// waits for the next run.
-func (p *Payouts) choose() (*BatchDoc, error) {
-	balances, err := p.balances()
-	if err != nil {
-		return nil, err
-	}
-	d := &BatchDoc{V: docVersion, Pool: p.pool, Seq: p.fold.seq, Threshold: p.threshold}
-	for account, amount := range balances {
-		id, side, ok := account.Miner()
-		if !ok || side != ledger.Available || amount < p.threshold {
+// helpers leads open cancels and children on.
+func (p *Payouts) helpers(ctx context.Context) (*BatchDoc, error) {
+	for _, d := range slices.Clone(p.fold.batches) {
+		if d.pays() || !d.open() {
 			continue
 		}
-		q := Payee{Account: id, Amount: amount}
-		doc := p.fold.accounts[id]
-		switch {
-		case doc == nil || pool.AccountOf(p.pool, doc.Script) != id:
-			q.Reason = "the ledger does not say which script this account is paid to"
-		case amount < dust(doc.Script, p.dustRate):
-			q.Script, q.Reason = hexBytes(doc.Script), "nodes relay no output this small"
-		default:
-			q.Script = hexBytes(doc.Script)
-		}
-		if q.Script != nil {
-			q.Address = p.address(q.Script)
-		}
-		if q.Reason != "" {
-			d.Held = append(d.Held, q)
-			continue
-		}
-		d.Payees = append(d.Payees, q)
-	}
-	slices.SortFunc(d.Payees, func(a, b Payee) int {
-		return cmp.Or(-cmp.Compare(a.Amount, b.Amount), bytes.Compare(a.Script, b.Script), bytes.Compare(a.Account[:], b.Account[:]))
-	})
-	var weight int64
-	fit := len(d.Payees)
-	for i, q := range d.Payees {
-		if weight += outputSize(q.Script) * witnessScale; weight > maxPayeeWeight {
-			fit = i
-			break
+		if next, err := p.advance(ctx, d); err != nil {
+			return next, err
 		}
 	}
-	d.Payees, d.Left = d.Payees[:fit], len(d.Payees)-fit
-	if len(d.Payees) == 0 {
-		return nil, ErrNothing
-	}
-	for _, q := range d.Payees {
-		if d.Total, err = d.Total.Add(q.Amount); err != nil {
-			return nil, err
-		}
-	}
-	d.ID = BatchID(p.pool, d.Seq, d.Payees)
-	return d, nil
+	return nil, nil
 }
 
-// Freeze moves the amounts of a draft from available to in payout. When the balances are not there any
-// more the batch is cancelled instead.
+// advance leads the run of a batch on, each state for all of the run before the next, as far as it goes. What
+// is sent is checked.
+func (p *Payouts) advance(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
+	steps := []struct {
+		from State
+		act  func(context.Context, []*BatchDoc) error
+	}{
+		{StateDraft, func(_ context.Context, docs []*BatchDoc) error { _, err := p.freezeRun(docs); return err }},
+		{StateFrozen, p.approveSystem},
+		{StateApproved, p.build},
+		{StateBuilt, p.sign},
+		{StateSigned, p.broadcast},
+	}
+	id := d.ID
+	for _, step := range steps {
+		docs := p.fold.runOf(p.fold.byID[id])
+		if !slices.ContainsFunc(docs, func(d *BatchDoc) bool { return d.State == step.from }) {
+			continue
+		}
+		if err := step.act(ctx, docs); err != nil {
+			return p.fold.byID[id], err
+		}
+	}
+	var errs []error
+	for _, d := range p.fold.runOf(p.fold.byID[id]) {
+		if _, err := p.check(ctx, d); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return p.fold.byID[id], errors.Join(errs...)
+}
+
+// Freeze moves the amounts of a drafted run from available to in payout. When the balances are not there any
+// more the run is cancelled instead.
 func (p *Payouts) Freeze(ctx context.Context, id string) (*BatchDoc, error) {
-	return p.step(ctx, id, StateDraft, func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.freeze(d) })
+	return p.step(ctx, id, StateDraft, func(_ context.Context, docs []*BatchDoc) error { _, err := p.freezeRun(docs); return err })
 }
 
-func (p *Payouts) freeze(d *BatchDoc) (*BatchDoc, error) {
-	frozen, err := p.post(d.clone(), StateFrozen, "", move(d, ledger.Available, ledger.InPayout))
-	if !errors.Is(err, ledger.ErrOverdraft) {
-		return frozen, err
-	}
-	c := d.clone()
-	c.Reason = "a balance was smaller by the time it was to be frozen"
-	return p.post(c, StateCancelled, "", nil)
-}
-
-// move books every payee's amount from one side of its account to another.
-func move(d *BatchDoc, from, to ledger.Side) []ledger.Posting {
-	postings := make([]ledger.Posting, 0, len(d.Payees))
-	for _, q := range d.Payees {
-		postings = append(postings, ledger.Posting{Debit: ledger.Miner(q.Account, from), Credit: ledger.Miner(q.Account, to), Amount: q.Amount})
-	}
-	return postings
-}
-
-// Approve allows a frozen batch in the name of by.
-func (p *Payouts) Approve(ctx context.Context, id, by string) (*BatchDoc, error) {
-	return p.step(ctx, id, StateFrozen, func(_ context.Context, d *BatchDoc) (*BatchDoc, error) { return p.approve(d, by) })
-}
-
-func (p *Payouts) approve(d *BatchDoc, by string) (*BatchDoc, error) {
-	c := d.clone()
-	c.Approvals = append(c.Approvals, Approval{By: by, Policy: PolicyNone, Time: p.now().UnixMilli()})
-	return p.post(c, StateApproved, "by "+by, nil)
-}
-
-// Build chooses and locks the inputs of an approved batch and fixes the transaction and its id.
+// Build chooses and locks the inputs of an approved run and fixes its transactions and their ids.
 func (p *Payouts) Build(ctx context.Context, id string) (*BatchDoc, error) {
 	return p.step(ctx, id, StateApproved, p.build)
 }
 
-func (p *Payouts) build(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
-	c := d.clone()
-	chosen, tx, err := p.plan(ctx, c)
-	if err != nil {
-		return nil, err
+func (p *Payouts) build(ctx context.Context, docs []*BatchDoc) error {
+	if err := p.guard(docs); err != nil {
+		return err
 	}
-	pkt, err := p.packet(ctx, tx, chosen)
-	if err != nil {
-		return nil, err
+	first := docs[0]
+	if first.State == StateApproved {
+		clones := make([]*BatchDoc, len(docs))
+		for i, d := range docs {
+			clones[i] = d.clone()
+		}
+		if _, err := p.planRun(ctx, clones); err != nil { // of the parts too, so that no fan is made in vain
+			return err
+		}
+		if err := p.packet(ctx, clones[0]); err != nil {
+			return err
+		}
+		var err error
+		if docs[0], err = p.post(clones[0], StateBuilt, "", nil); err != nil {
+			return err
+		}
 	}
-	if c.PSBT, err = packetBytes(pkt); err != nil {
-		return nil, err
+	for i, d := range docs[1:] {
+		if d.State != StateApproved {
+			continue
+		}
+		c := d.clone()
+		if _, err := p.planPart(docs[0], c, docs[0].FeeRate); err != nil {
+			return err
+		}
+		err := p.packet(ctx, c)
+		if err == nil {
+			docs[i+1], err = p.post(c, StateBuilt, "", nil)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	txid := pool.Hash(tx.TxHash())
-	c.TxID = &txid
-	return p.post(c, StateBuilt, "", nil)
+	return nil
 }
 
-// Sign has a built batch signed and stores the signed bytes. Nothing is sent.
+// Sign has a built run signed and stores the signed bytes. Nothing is sent.
 func (p *Payouts) Sign(ctx context.Context, id string) (*BatchDoc, error) {
 	return p.step(ctx, id, StateBuilt, p.sign)
 }
 
-func (p *Payouts) sign(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
+func (p *Payouts) sign(ctx context.Context, docs []*BatchDoc) error {
 	if p.signer == nil {
-		return nil, ErrNoSigner
+		return ErrNoSigner
 	}
-	unsigned, err := psbt.NewFromRawBytes(bytes.NewReader(d.PSBT), false)
-	if err != nil {
-		return nil, fmt.Errorf("read psbt of payout %s: %w", d.ID, err)
+	if err := p.guard(docs); err != nil {
+		return err
 	}
-	signed, err := p.signer.Sign(ctx, unsigned)
-	if err != nil {
-		return nil, fmt.Errorf("sign payout %s: %w", d.ID, err)
+	for _, d := range docs {
+		if d.State != StateBuilt {
+			continue
+		}
+		asked, err := sign.Parse(d.PSBT)
+		if err != nil {
+			return fmt.Errorf("payout %s: %w", d.ID, err)
+		}
+		answer, err := p.signer.Sign(ctx, asked)
+		if err != nil {
+			return fmt.Errorf("sign payout %s: %w", d.ID, err)
+		}
+		raw, _, err := p.finish(d, answer)
+		if err != nil {
+			return fmt.Errorf("sign payout %s: %w", d.ID, err)
+		}
+		if err := p.signed(d, raw); err != nil {
+			return err
+		}
 	}
-	raw, err := finalise(d, p.script, signed)
-	if err != nil {
-		return nil, fmt.Errorf("sign payout %s: %w", d.ID, err)
-	}
-	c := d.clone()
-	c.Raw, c.PSBT = raw, nil
-	return p.post(c, StateSigned, "", nil)
+	return nil
 }
 
-// Broadcast sends a signed batch. Sent again it sends the same bytes.
+// Broadcast sends a signed run. Sent again it sends the same bytes.
 func (p *Payouts) Broadcast(ctx context.Context, id string) (*BatchDoc, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -279,57 +187,66 @@ func (p *Payouts) Broadcast(ctx context.Context, id string) (*BatchDoc, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.State == StateSigned {
-		next, err := p.broadcast(ctx, d)
-		if err != nil {
-			return d, err
+	docs := p.fold.runOf(d)
+	if slices.ContainsFunc(docs, func(d *BatchDoc) bool { return d.State == StateSigned }) {
+		if err := p.broadcast(ctx, docs); err != nil {
+			return p.fold.byID[d.ID], err
 		}
-		d = next
 	}
-	if d.State != StateBroadcast && !d.booked() {
-		return d, fmt.Errorf("%w: %s is %s, not %s", ErrState, d.ID, d.State, StateSigned)
+	var errs []error
+	for _, d := range p.fold.runOf(d) {
+		if d.State != StateBroadcast && d.State != StateSigned && !d.booked() && !d.dead() {
+			errs = append(errs, fmt.Errorf("%w: %s is %s, not %s", ErrState, d.ID, d.State, StateSigned))
+			continue
+		}
+		if _, err := p.check(ctx, d); err != nil {
+			errs = append(errs, err)
+		}
 	}
-	return p.check(ctx, d)
+	return p.fold.byID[d.ID], errors.Join(errs...)
 }
 
-// broadcast books that the batch is sent. The sending is check's, which does it whenever the node does
-// not have the transaction.
-func (p *Payouts) broadcast(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
+// broadcast books that signed batches of a run are sent: the fan alone first, its parts once it is in the chain.
+// The sending is check's, which does it whenever the node does not have the transaction.
+func (p *Payouts) broadcast(ctx context.Context, docs []*BatchDoc) error {
+	if err := p.guard(docs); err != nil {
+		return err
+	}
+	alive := slices.DeleteFunc(slices.Clone(docs), (*BatchDoc).dead)
+	for _, d := range alive {
+		if d.State == StateBuilt {
+			return fmt.Errorf("%w: %s is not signed yet, and a run is sent as a whole", ErrState, d.ID)
+		}
+	}
+	if fan := docs[0]; fan.Kind == KindFan {
+		alive = []*BatchDoc{fan}
+		if fan.State != StateSigned {
+			at, _, err := p.look(ctx, fan)
+			if err != nil || at == nil {
+				return err // its parts wait
+			}
+			alive = docs[1:]
+		}
+	}
+	if !slices.ContainsFunc(alive, func(d *BatchDoc) bool { return d.State == StateSigned }) {
+		return nil
+	}
 	if err := p.reconciled(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return p.post(d.clone(), StateBroadcast, "", nil)
+	for _, d := range alive {
+		if d.State == StateSigned {
+			if _, err := p.post(d.clone(), StateBroadcast, "", nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// Cancel gives up a batch that was never signed; its amounts are available again.
-func (p *Payouts) Cancel(_ context.Context, id, reason string) (*BatchDoc, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	d, err := p.fold.find(id)
-	if err != nil {
-		return nil, err
-	}
-	var back []ledger.Posting
-	switch d.State {
-	case StateCancelled:
-		return d, nil
-	case StateDraft:
-	case StateFrozen, StateApproved, StateBuilt:
-		back = move(d, ledger.InPayout, ledger.Available)
-	default:
-		return d, fmt.Errorf("%w: %s is %s, and what was signed cannot be taken back", ErrState, d.ID, d.State)
-	}
-	c := d.clone()
-	c.Reason, c.PSBT = reason, nil
-	return p.post(c, StateCancelled, "", back)
-}
-
-// step runs one command on a batch that must be in state from. A batch that is further on is returned as
+// step runs one command on a run of which a batch must be in state from. A run that is further on is returned as
 // it is, so that a command can be repeated.
-func (p *Payouts) step(ctx context.Context, id string, from State, act func(context.Context, *BatchDoc) (*BatchDoc, error)) (*BatchDoc, error) {
+func (p *Payouts) step(ctx context.Context, id string, from State, act func(context.Context, []*BatchDoc) error) (*BatchDoc, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.refresh(); err != nil {
@@ -339,14 +256,23 @@ func (p *Payouts) step(ctx context.Context, id string, from State, act func(cont
 	if err != nil {
 		return nil, err
 	}
+	docs := p.fold.runOf(d)
 	order := []State{StateDraft, StateFrozen, StateApproved, StateBuilt, StateSigned, StateBroadcast, StateConfirmed, StateFinal}
-	at, want := slices.Index(order, d.State), slices.Index(order, from)
+	want := slices.Index(order, from)
+	least := len(order)
+	for _, d := range docs {
+		if at := slices.Index(order, d.State); at >= 0 {
+			least = min(least, at)
+		} else {
+			return d, fmt.Errorf("%w: %s is %s, not %s", ErrState, d.ID, d.State, from)
+		}
+	}
 	switch {
-	case at == want:
-		next, err := act(ctx, d)
-		return cmp.Or(next, d), err
-	case at > want:
+	case least == want:
+		err := act(ctx, docs)
+		return cmp.Or(p.fold.byID[d.ID], d), err
+	case least > want:
 		return d, nil
 	}
-	return d, fmt.Errorf("%w: %s is %s, not %s", ErrState, d.ID, d.State, from)
+	return d, fmt.Errorf("%w: %s is %s, not %s", ErrState, d.ID, order[least], from)
 }

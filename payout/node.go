@@ -26,6 +26,9 @@ type Node interface {
 	// TxOut finds an unspent output, nil when it is spent or unknown. Without mempool only the active
 	// chain counts; with it, outputs of unconfirmed transactions are found too.
 	TxOut(ctx context.Context, txid pool.Hash, vout uint32, mempool bool) (*TxOut, error)
+	// Spent reports whether a transaction in the memory pool spends an output of a transaction that the
+	// memory pool has.
+	Spent(ctx context.Context, txid pool.Hash, vout uint32) (bool, error)
 	// SendRawTransaction hands a signed transaction over; it may be called again with the same bytes.
 	SendRawTransaction(ctx context.Context, raw []byte) error
 	// EstimateFee is the fee in base units per 1000 virtual bytes to confirm within some blocks, 0 when
@@ -46,6 +49,16 @@ func (c client) TxOut(ctx context.Context, txid pool.Hash, vout uint32, mempool 
 		return nil, err
 	}
 	return &TxOut{out.Value, out.Script, out.Confirmations, out.Coinbase}, nil
+}
+
+// Spent is gettxspendingprevout; nodes of the Core family that lack it hide such outputs from gettxout.
+func (c client) Spent(ctx context.Context, txid pool.Hash, vout uint32) (bool, error) {
+	spent, supported, err := c.SpentInMempool(ctx, txid, vout)
+	if err != nil || supported {
+		return spent, err
+	}
+	_, found, err := c.GetTxOut(ctx, txid, vout, true)
+	return err == nil && !found, err
 }
 
 // SendRawTransaction is sendrawtransaction.

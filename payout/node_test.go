@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"slices"
 	"testing"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/adit-pool/adit/payout/build"
 	"github.com/adit-pool/adit/pool"
 )
 
@@ -139,6 +140,65 @@ func (n *simNode) accept(tx *wire.MsgTx) error {
 			return errors.New("-27: already have transaction")
 		}
 	}
+	evicted := n.conflicting(tx)
+	before := n.mempool
+	n.mempool = slices.DeleteFunc(slices.Clone(before), func(m *wire.MsgTx) bool { return slices.Contains(evicted, m) })
+	err := n.acceptOn(tx, before, evicted)
+	if err != nil {
+		n.mempool = before
+	}
+	return err
+}
+
+// conflicting returns the transactions of the memory pool that spend what tx spends, and what descends of them.
+func (n *simNode) conflicting(tx *wire.MsgTx) []*wire.MsgTx {
+	var out []*wire.MsgTx
+	spends := map[wire.OutPoint]bool{}
+	for _, in := range tx.TxIn {
+		spends[in.PreviousOutPoint] = true
+	}
+	for _, m := range n.mempool {
+		if !slices.ContainsFunc(m.TxIn, func(in *wire.TxIn) bool { return spends[in.PreviousOutPoint] }) {
+			continue
+		}
+		out = append(out, m)
+		hash := m.TxHash()
+		for i := range m.TxOut {
+			spends[wire.OutPoint{Hash: hash, Index: uint32(i)}] = true
+		}
+	}
+	return out
+}
+
+// feeOf is what a transaction pays, with the outputs of the chain and of some others.
+func (n *simNode) feeOf(tx *wire.MsgTx, others []*wire.MsgTx) int64 {
+	kept := n.mempool
+	n.mempool = others
+	defer func() { n.mempool = kept }()
+	made := map[wire.OutPoint]int64{}
+	for _, b := range n.chain {
+		for _, t := range b.Transactions {
+			for i, o := range t.TxOut {
+				made[wire.OutPoint{Hash: t.TxHash(), Index: uint32(i)}] = o.Value
+			}
+		}
+	}
+	for _, t := range others {
+		for i, o := range t.TxOut {
+			made[wire.OutPoint{Hash: t.TxHash(), Index: uint32(i)}] = o.Value
+		}
+	}
+	fee := int64(0)
+	for _, in := range tx.TxIn {
+		fee += made[in.PreviousOutPoint]
+	}
+	for _, o := range tx.TxOut {
+		fee -= o.Value
+	}
+	return fee
+}
+
+func (n *simNode) acceptOn(tx *wire.MsgTx, before, evicted []*wire.MsgTx) error {
 	set := n.utxo(true)
 	fetch := txscript.NewMultiPrevOutFetcher(nil)
 	var in, out int64
@@ -166,13 +226,20 @@ func (n *simNode) accept(tx *wire.MsgTx) error {
 	}
 	for _, o := range tx.TxOut {
 		out += o.Value
-		if pool.Amount(o.Value) < dust(o.PkScript, 3000) {
+		if pool.Amount(o.Value) < build.Dust(o.PkScript, 3000) {
 			return errors.New("-26: dust")
 		}
 	}
 	vsize := int64(tx.SerializeSizeStripped()*3+tx.SerializeSize()+3) / 4
 	if in-out < vsize {
 		return fmt.Errorf("-26: min relay fee not met: %d for %d vB", in-out, vsize)
+	}
+	theirs := int64(0)
+	for _, m := range evicted {
+		theirs += n.feeOf(m, before)
+	}
+	if len(evicted) > 0 && in-out < theirs+vsize {
+		return fmt.Errorf("-26: insufficient fee, rejecting replacement: %d, the others pay %d", in-out, theirs)
 	}
 	n.mempool = append(n.mempool, tx)
 	return nil
@@ -241,6 +308,18 @@ func (n *simNode) TxOut(_ context.Context, txid pool.Hash, vout uint32, mempool 
 	return out, err
 }
 
+func (n *simNode) Spent(_ context.Context, txid pool.Hash, vout uint32) (spent bool, err error) {
+	err = n.call("spent", func() error {
+		for _, tx := range n.mempool {
+			for _, in := range tx.TxIn {
+				spent = spent || in.PreviousOutPoint == wire.OutPoint{Hash: chainhash.Hash(txid), Index: vout}
+			}
+		}
+		return nil
+	})
+	return spent, err
+}
+
 func (n *simNode) SendRawTransaction(_ context.Context, raw []byte) error {
 	return n.call("send", func() error {
 		n.sends++
@@ -291,9 +370,12 @@ func (n *simNode) onChain() map[pool.Hash]*wire.MsgTx {
 }
 
 // paidTo adds up what the chain's transactions, coinbases apart, pay to a script.
-func (n *simNode) paidTo(script []byte) pool.Amount {
+func (n *simNode) paidTo(script []byte, but map[pool.Hash]bool) pool.Amount {
 	var total pool.Amount
-	for tx := range maps.Values(n.onChain()) {
+	for txid, tx := range n.onChain() {
+		if but[txid] {
+			continue
+		}
 		for _, o := range tx.TxOut {
 			if bytes.Equal(o.PkScript, script) {
 				total += pool.Amount(o.Value)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/adit-pool/adit/payout/build"
+	"github.com/adit-pool/adit/payout/sign"
 	"github.com/adit-pool/adit/pool"
 )
 
 func TestRun(t *testing.T) {
-	for _, typ := range []KeyType{WPKH, TR} {
+	for _, typ := range []sign.KeyType{sign.WPKH, sign.TR} {
 		t.Run(string(typ), func(t *testing.T) {
 			w := newWorld(t, typ)
 			if err := w.run(); !errors.Is(err, ErrNothing) {
@@ -24,13 +26,13 @@ func TestRun(t *testing.T) {
 				t.Fatalf("%d payouts, want 3", n)
 			}
 			for i, d := range w.list() {
-				if (d.Inputs[0].Kind == KindBaton) != (i > 0) {
+				if (d.Inputs[0].Kind == build.KindBaton) != (i > 0) {
 					t.Errorf("payout %d spends a %s first", i, d.Inputs[0].Kind)
 				}
 				if raw, err := parseTx(d.Raw); err != nil || pool.Hash(raw.TxHash()) != *d.TxID {
 					t.Errorf("payout %d: stored bytes: %v", i, err)
 				}
-				if _, err := w.pay.Run(context.Background()); !errors.Is(err, ErrNothing) {
+				if _, err := w.pay.Run(context.Background(), SystemAccount); !errors.Is(err, ErrNothing) {
 					t.Errorf("run with nothing due: %v", err)
 				}
 			}
@@ -42,7 +44,7 @@ func TestRun(t *testing.T) {
 func TestCrash(t *testing.T) {
 	reached := map[string]bool{}
 	for at := 1; ; at++ {
-		w := newWorldIn(t, t.TempDir(), WPKH)
+		w := newWorldIn(t, t.TempDir(), sign.WPKH)
 		w.rich(2)
 		w.finish() // so that there is a baton and change
 		w.rich(1)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/adit-pool/adit/payout/build"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
 )
@@ -31,24 +32,53 @@ type Reconciliation struct {
 	InFlight pool.Amount  `json:"in_flight"` // coins spent by a payout in the chain that is not booked yet
 	Coins    int          `json:"coins"`     // counted in OnNode and InFlight
 	Unequal  []Difference `json:"unequal,omitempty"`
+	Warnings []Difference `json:"warnings,omitempty"` // receipts that nobody explained
+
+	ScanFirst int64 `json:"scan_first"` // heights that were compared with the ledger now
+	ScanLast  int64 `json:"scan_last"`
+	Batches   int   `json:"batches"`
+	Audited   bool  `json:"audited"` // shares, slices, credits and fee schedule too
 }
 
 // OK reports whether all agrees.
 func (r *Reconciliation) OK() bool { return len(r.Unequal) == 0 }
 
 // Reconcile checks that liabilities + equity + income - expense = assets, that what is in payout is what
-// the open batches hold, and that the coins that make up assets:wallet are unspent on the node, or spent
-// by a payout of this ledger.
-func (p *Payouts) Reconcile(ctx context.Context) (*Reconciliation, error) {
+// the open batches hold, that every entry of every batch posts what its document says and pays what its id says,
+// that the coins that make up assets:wallet are unspent on the node, or spent by a payout of this ledger, that
+// each coinbase to the pool's scripts and each outflow on the chain has its record, and, by [Options.Audit],
+// credits, fees and slices. full compares the whole chain, else only blocks that are new since the last time.
+func (p *Payouts) Reconcile(ctx context.Context, full bool) (*Reconciliation, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.reconcile(ctx)
+	defer p.at("")
+	p.at("reconcile: coins")
+	r, err := p.reconcile(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.scan(ctx, full, r); err != nil {
+		return nil, err
+	}
+	if p.audit != nil {
+		p.at("reconcile: shares and credits")
+		found, err := p.audit(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("audit shares and credits: %w", err)
+		}
+		r.Unequal, r.Audited = append(r.Unequal, found...), true
+	}
+	return r, nil
 }
 
 // reconciled is Reconcile as a condition.
 func (p *Payouts) reconciled(ctx context.Context) error {
+	defer p.at("")
 	r, err := p.reconcile(ctx)
 	if err != nil {
+		return err
+	}
+	if err := p.scan(ctx, false, r); err != nil {
 		return err
 	}
 	if r.OK() {
@@ -93,6 +123,8 @@ func (p *Payouts) reconcileOnce(ctx context.Context) (*Reconciliation, error) {
 		r.Unequal = append(r.Unequal, Difference{fmt.Sprintf(format, args...), amount})
 	}
 
+	r.Batches = len(p.fold.batches)
+	r.Unequal = append(r.Unequal, p.fold.faults...)
 	frozen := map[pool.AccountID]pool.Amount{}
 	for _, d := range p.fold.batches {
 		if d.open() && d.State != StateDraft {
@@ -140,11 +172,19 @@ func (p *Payouts) reconcileOnce(ctx context.Context) (*Reconciliation, error) {
 	if held.baton != nil {
 		all = append(all, *held.baton)
 	}
-	spender := p.fold.open()
-	var sent *place
-	if spender != nil && len(spender.Raw) > 0 {
-		if sent, _, err = p.look(ctx, spender); err != nil {
+	flying := map[build.Outpoint]bool{}
+	for _, d := range p.fold.batches {
+		if !d.loose() || d.booked() {
+			continue
+		}
+		at, _, err := p.look(ctx, d)
+		if err != nil {
 			return nil, err
+		}
+		if at != nil {
+			for _, in := range at.version.Inputs {
+				flying[in.Outpoint] = true
+			}
 		}
 	}
 	for i := range all {
@@ -159,11 +199,11 @@ func (p *Payouts) reconcileOnce(ctx context.Context) (*Reconciliation, error) {
 			r.Coins++
 		case out != nil:
 			differ(out.Value-c.Value, "coin %s is %d in the ledger, %d on the node", c.Outpoint, c.Value, out.Value)
-		case sent != nil && spender.spends(c.Outpoint):
+		case flying[c.Outpoint]:
 			r.InFlight, err = r.InFlight.Add(c.Value)
 			r.Coins++
 		default:
-			differ(-c.Value, "%s is not unspent in the node's chain, and no payout in it spends it", c.describe())
+			differ(-c.Value, "%s is not unspent in the node's chain, and no payout in it spends it", describe(c))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("add up coins: %w", err)
@@ -175,13 +215,8 @@ func (p *Payouts) reconcileOnce(ctx context.Context) (*Reconciliation, error) {
 	return r, nil
 }
 
-// spends reports whether o is an input of d.
-func (d *BatchDoc) spends(o Outpoint) bool {
-	return slices.ContainsFunc(d.Inputs, func(in Input) bool { return in.Outpoint == o })
-}
-
 // describe names a coin and where it comes from.
-func (c *coin) describe() string {
+func describe(c *build.Coin) string {
 	if c.Block != nil {
 		return fmt.Sprintf("coin %s of %d from block %s", c.Outpoint, c.Value, c.Block)
 	}

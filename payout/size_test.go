@@ -2,39 +2,18 @@ package payout
 
 import (
 	"bytes"
-	"errors"
 	"testing"
 
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/adit-pool/adit/payout/build"
+	"github.com/adit-pool/adit/payout/sign"
 	"github.com/adit-pool/adit/pool"
-	"github.com/adit-pool/adit/pool/ledger"
 )
-
-// TestDust holds the rule against the values that Bitcoin Core documents for its default relay rate.
-func TestDust(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		head []byte
-		size int
-		want pool.Amount
-	}{
-		{"p2pkh", []byte{0x76, 0xa9, 20}, 25, 546},
-		{"p2sh", []byte{0xa9, 20}, 23, 540},
-		{"p2wpkh", []byte{0, 20}, 22, 294},
-		{"p2wsh", []byte{0, 32}, 34, 330},
-		{"p2tr", []byte{0x51, 32}, 34, 330},
-	} {
-		script := append(bytes.Clone(c.head), make([]byte, c.size-len(c.head))...)
-		if got := dust(script, 3000); got != c.want {
-			t.Errorf("%s: %d, want %d", c.name, got, c.want)
-		}
-	}
-}
 
 // TestFeeCoversSignedSize signs payouts of both key types and compares the fee with the real size.
 func TestFeeCoversSignedSize(t *testing.T) {
-	for _, typ := range []KeyType{WPKH, TR} {
+	for _, typ := range []sign.KeyType{sign.WPKH, sign.TR} {
 		w := newWorld(t, typ)
 		w.rich(4)
 		w.node.feeRate = 7_777
@@ -66,43 +45,26 @@ func TestFeeCoversSignedSize(t *testing.T) {
 	}
 }
 
-// TestManyPayees cuts a run at the standard size and pays the rest in the next one.
+// TestManyPayees divides a run at the standard size: a fan and two parts.
 func TestManyPayees(t *testing.T) {
-	w := newWorld(t, WPKH)
-	w.find(500_000_000, 1)
-	w.mine(testMaturity)
+	w := newWorld(t, sign.WPKH)
 	const n = 3000
-	e := ledger.Entry{Kind: "test.gift", Key: "gift"}
-	for i := range n {
-		script := append([]byte{0, 20, byte(i), byte(i >> 8)}, make([]byte, 18)...)
-		id := pool.AccountOf(testPool, script)
-		doc := ledger.Entry{Kind: "account.new", Key: "account:" + id.String(), Subject: &ledger.Subject{Set: ledger.SetAccounts, ID: id.String()},
-			Body: mustJSON(t, ledger.AccountDoc{Account: id, Script: script})}
-		w.batch = append(w.batch, doc)
-		e.Postings = append(e.Postings, ledger.Posting{Debit: ledger.MinerAvailable(pool.AccountOf(testPool, w.miners[0])), Credit: ledger.MinerAvailable(id), Amount: pool.Amount(20_000 + i)})
-	}
-	if _, err := w.book.PostAll(append(w.batch, e)); err != nil {
-		t.Fatal(err)
-	}
-	w.credited[0] = w.book.Balance(ledger.MinerAvailable(pool.AccountOf(testPool, w.miners[0])))
+	w.crowd(n)
 	w.finish()
 	all := w.list()
-	if len(all) != 2 || all[0].Left == 0 || len(all[0].Payees)+len(all[1].Payees) != n+1 {
-		t.Fatalf("%d runs, %d left by the first", len(all), all[0].Left)
+	if len(all) != 3 || all[0].Kind != KindFan || len(all[1].Payees)+len(all[2].Payees) != n+1 {
+		t.Fatalf("%d batches of a run", len(all))
 	}
-	for _, d := range all {
+	for i, d := range all {
 		if d.VSize > 100_000 {
 			t.Errorf("%d vB", d.VSize)
 		}
+		if i > 0 && (len(d.Inputs) != 1 || d.Inputs[0].Kind != build.KindPart || d.Inputs[0].Batch != all[0].ID || d.Run != all[0].Run) {
+			t.Errorf("part %d spends %+v", i, d.Inputs)
+		}
 	}
-	if all[0].Payees[0].Amount < all[0].Payees[1].Amount {
+	if all[1].Payees[0].Amount < all[2].Payees[0].Amount {
 		t.Error("largest amounts do not come first")
 	}
 	w.verify()
-}
-
-func TestFeeOverflow(t *testing.T) {
-	if _, _, err := feeFor(maxTxWeight, 1<<62); !errors.Is(err, pool.ErrOverflow) {
-		t.Errorf("fee: %v", err)
-	}
 }

@@ -1,7 +1,6 @@
 package payout
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
@@ -12,18 +11,20 @@ import (
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/adit-pool/adit/payout/build"
+	"github.com/adit-pool/adit/payout/sign"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
 )
 
 // steal spends a coin of the pool by a transaction that is not the pool's, and mines it.
-func (w *world) steal(o Outpoint, value pool.Amount) {
+func (w *world) steal(o build.Outpoint, value pool.Amount) {
 	w.t.Helper()
 	tx := wire.NewMsgTx(2)
 	tx.AddTxIn(wire.NewTxIn(wire.NewOutPoint((*chainhash.Hash)(&o.TxID), o.Vout), nil, nil))
 	tx.AddTxOut(wire.NewTxOut(int64(value-500), w.miners[4]))
 	fetch := txscript.NewCannedPrevOutputFetcher(w.key.Script(), int64(value))
-	sig, err := txscript.WitnessSignature(tx, txscript.NewTxSigHashes(tx, fetch), 0, int64(value), w.key.Script(), txscript.SigHashAll, w.key.private, true)
+	sig, err := txscript.WitnessSignature(tx, txscript.NewTxSigHashes(tx, fetch), 0, int64(value), w.key.Script(), txscript.SigHashAll, w.private, true)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func (w *world) steal(o Outpoint, value pool.Amount) {
 }
 
 func TestConflict(t *testing.T) {
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.rich(2)
 	// Signed and booked as broadcast, but the bytes never arrive.
 	w.node.lie = func(what string) lie {
@@ -76,7 +77,7 @@ func TestConflict(t *testing.T) {
 	if got := w.book.Balance(ledger.MinerInPayout(id)); got != d.Payees[0].Amount {
 		t.Errorf("in payout %d, want %d: the liability stays", got, d.Payees[0].Amount)
 	}
-	r, err := w.pay.Reconcile(context.Background())
+	r, err := w.pay.Reconcile(context.Background(), false)
 	if err != nil || r.OK() {
 		t.Fatalf("reconciliation finds nothing: %v", err)
 	}
@@ -86,7 +87,7 @@ func TestConflict(t *testing.T) {
 // TestConflictAfterBooking reorganises deeper than the confirmation depth and spends the inputs
 // elsewhere, then brings the payout back.
 func TestConflictAfterBooking(t *testing.T) {
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.rich(2)
 	if err := w.run(); err != nil {
 		t.Fatal(err)
@@ -123,7 +124,7 @@ func TestConflictAfterBooking(t *testing.T) {
 }
 
 func TestReorgOfBookedPayout(t *testing.T) {
-	w := newWorld(t, TR)
+	w := newWorld(t, sign.TR)
 	w.rich(2)
 	if err := w.run(); err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func TestReorgOfBookedPayout(t *testing.T) {
 // TestReorgOfTwo takes two payouts out of the chain at once, of which the second spends the first one's
 // baton: the input that is missing then was not spent by anybody.
 func TestReorgOfTwo(t *testing.T) {
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.opts.FinalDepth = 50
 	w.restart()
 	w.rich(2)
@@ -188,7 +189,7 @@ func TestReorgOfTwo(t *testing.T) {
 // TestChainMoves changes the chain between two questions of one look: neither a conflict nor a difference
 // may come of it.
 func TestChainMoves(t *testing.T) {
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.rich(2)
 	once := func(at string, change func()) {
 		w.node.event = func(what string) {
@@ -213,7 +214,7 @@ func TestChainMoves(t *testing.T) {
 		t.Fatalf("state %s, %d in the memory pool", d.State, len(w.node.mempool))
 	}
 	once("before txout", func() { once("before txout", func() { w.node.mine(nil, 0) }) })
-	r, err := w.pay.Reconcile(context.Background())
+	r, err := w.pay.Reconcile(context.Background(), false)
 	if err != nil || !r.OK() {
 		t.Fatalf("confirmed while reconciling: %+v, %v", r, err)
 	}
@@ -224,7 +225,7 @@ func TestChainMoves(t *testing.T) {
 // TestOldLedger restores a backup from before a payout: nothing may be paid from it.
 func TestOldLedger(t *testing.T) {
 	for _, earlier := range []int{0, 1} {
-		w := newWorld(t, WPKH)
+		w := newWorld(t, sign.WPKH)
 		for range earlier {
 			w.rich(2)
 			w.finish()
@@ -251,11 +252,11 @@ func TestOldLedger(t *testing.T) {
 // TestTwoHistories lets two copies of a ledger build a payout each before either is on chain: the baton
 // lets only one of them through.
 func TestTwoHistories(t *testing.T) {
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.rich(2)
 	w.finish()
 	w.rich(2)
-	fork := newWorldIn(t, filepath.Join(t.TempDir(), "fork"), WPKH)
+	fork := newWorldIn(t, filepath.Join(t.TempDir(), "fork"), sign.WPKH)
 	if err := fork.book.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +273,7 @@ func TestTwoHistories(t *testing.T) {
 		return d
 	}
 	a, b := advance(w), advance(fork)
-	if *a.TxID == *b.TxID || a.Inputs[0].Outpoint != b.Inputs[0].Outpoint || a.Inputs[0].Kind != KindBaton {
+	if *a.TxID == *b.TxID || a.Inputs[0].Outpoint != b.Inputs[0].Outpoint || a.Inputs[0].Kind != build.KindBaton {
 		t.Fatalf("two payouts that do not share the baton: %v, %v", a.Inputs[0], b.Inputs[0])
 	}
 	if err := w.run(); err != nil {
@@ -296,9 +297,9 @@ func (w *world) verifyChainOnly(d *BatchDoc) {
 }
 
 func TestPinnedBaton(t *testing.T) {
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.rich(2)
-	w.opts.Baton = &Outpoint{TxID: pool.Hash{1}}
+	w.opts.Baton = &build.Outpoint{TxID: pool.Hash{1}}
 	w.restart()
 	if err := w.run(); !errors.Is(err, ErrBaton) {
 		t.Fatalf("a pin without any payout: %v", err)
@@ -311,7 +312,7 @@ func TestPinnedBaton(t *testing.T) {
 		t.Errorf("baton of %d", value)
 	}
 	w.rich(2)
-	w.opts.Baton = &Outpoint{TxID: first.TxID, Vout: first.Vout + 1}
+	w.opts.Baton = &build.Outpoint{TxID: first.TxID, Vout: first.Vout + 1}
 	w.restart()
 	if err := w.run(); !errors.Is(err, ErrBaton) {
 		t.Fatalf("another pin: %v", err)
@@ -323,7 +324,7 @@ func TestPinnedBaton(t *testing.T) {
 }
 
 func TestShort(t *testing.T) {
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.rich(1)
 	// Everything the wallet has is owed: the fee and the baton cannot be paid.
 	id := pool.AccountOf(testPool, w.miners[0])
@@ -340,26 +341,26 @@ func TestShort(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	ctx := context.Background()
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.rich(2)
 	w.node.feeRate = 900_000
-	if _, err := w.pay.Plan(ctx); !errors.Is(err, ErrFeeRate) {
+	if _, _, err := w.pay.Plan(ctx); !errors.Is(err, ErrFeeRate) {
 		t.Errorf("fee above the ceiling: %v", err)
 	}
 	w.node.feeRate = 5_000
-	plan, err := w.pay.Plan(ctx)
-	if err != nil || plan.ID != "" || plan.State != "" || plan.FeeRate != 5_000 {
-		t.Fatalf("plan %+v: %v", plan, err)
+	plans, _, err := w.pay.Plan(ctx)
+	if err != nil || len(plans) != 1 || plans[0].ID != "" || plans[0].State != "" || plans[0].FeeRate != 5_000 {
+		t.Fatalf("plan %+v: %v", plans, err)
 	}
-	d, err := w.pay.Draft(ctx)
+	d, err := w.pay.Draft(ctx, "author")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := w.pay.Draft(ctx); err != nil || again.ID != d.ID {
+	if again, err := w.pay.Draft(ctx, "author"); err != nil || again.ID != d.ID {
 		t.Errorf("a second draft: %v", err)
 	}
 	for _, act := range []func(context.Context, string) (*BatchDoc, error){w.pay.Build, w.pay.Sign, w.pay.Broadcast} {
-		if got, err := act(ctx, d.ID); !errors.Is(err, ErrState) || got.State != StateDraft {
+		if got, err := act(ctx, d.ID); !errors.Is(err, ErrState) || got.State != StateFrozen {
 			t.Errorf("out of turn: %v", err)
 		}
 	}
@@ -368,14 +369,17 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("freeze: %v", err)
 		}
 	}
-	if _, err := w.pay.Plan(ctx); !errors.Is(err, ErrOpen) {
+	if _, _, err := w.pay.Plan(ctx); !errors.Is(err, ErrOpen) {
 		t.Errorf("a plan while a payout is open: %v", err)
 	}
-	if _, err := w.pay.Draft(ctx); !errors.Is(err, ErrOpen) {
+	if _, err := w.pay.approveNow(ctx, d.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.pay.Draft(ctx, "author"); !errors.Is(err, ErrOpen) {
 		t.Errorf("draft beside an open payout: %v", err)
 	}
 	for range 2 {
-		if got, err := w.pay.Cancel(ctx, d.ID, "wrong day"); err != nil || got.State != StateCancelled {
+		if got, err := w.pay.Cancel(ctx, d.ID, "author", "wrong day"); err != nil || got.State != StateCancelled {
 			t.Errorf("cancel: %v", err)
 		}
 	}
@@ -383,22 +387,18 @@ func TestRefusals(t *testing.T) {
 	if got := w.book.Balance(ledger.MinerAvailable(id)); got != w.credited[0] {
 		t.Errorf("available %d after cancelling, want %d", got, w.credited[0])
 	}
-	if _, err := w.pay.Show("nonsense"); !errors.Is(err, ErrUnknown) {
+	if _, _, err := w.pay.Show("nonsense"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("show: %v", err)
 	}
 	if err := w.run(); err != nil {
 		t.Fatal(err)
-	}
-	open := w.list()[1]
-	if _, err := w.pay.Cancel(ctx, open.ID, "too late"); !errors.Is(err, ErrState) {
-		t.Errorf("cancel after signing: %v", err)
 	}
 	w.finish()
 	w.verify()
 }
 
 func TestRewardAddress(t *testing.T) {
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	p2pkh := w.miners[4]
 	p2sh := append(append([]byte{0xa9, 20}, p2pkh[3:23]...), 0x87)
 	for _, script := range [][]byte{p2pkh, p2sh, {0x6a}, nil, append([]byte{0, 32}, make([]byte, 32)...)} {
@@ -411,7 +411,7 @@ func TestRewardAddress(t *testing.T) {
 	w.rich(1)
 	w.opts.Signer, w.opts.RewardScript = nil, p2pkh
 	w.restart() // a pool that never pays may have such an address
-	if _, err := w.pay.Plan(context.Background()); !errors.Is(err, ErrRewardScript) {
+	if _, _, err := w.pay.Plan(context.Background()); !errors.Is(err, ErrRewardScript) {
 		t.Errorf("plan: %v", err)
 	}
 	if err := w.run(); !errors.Is(err, ErrNoSigner) || len(w.list()) != 0 {
@@ -419,7 +419,7 @@ func TestRewardAddress(t *testing.T) {
 	}
 	o := w.opts
 	o.RewardScript = w.key.Script()
-	o.Signer = testKey(w.chain, TR, 9)
+	o.Signer = testKey(w.chain, sign.TR, 9)
 	if _, err := New(o); err == nil {
 		t.Error("a key of another address was taken")
 	}
@@ -427,7 +427,7 @@ func TestRewardAddress(t *testing.T) {
 
 // badSigner changes the answer of an honest one.
 type badSigner struct {
-	*Key
+	*sign.Key
 	spoil func(*psbt.Packet)
 }
 
@@ -453,7 +453,7 @@ func TestBadSigner(t *testing.T) {
 		"nothing":      func(p *psbt.Packet) { *p = psbt.Packet{} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, WPKH)
+			w := newWorld(t, sign.WPKH)
 			w.rich(1)
 			w.opts.Signer = &badSigner{w.key, spoil}
 			w.restart()
@@ -475,26 +475,23 @@ func TestBadSigner(t *testing.T) {
 // pay.
 func TestHeldAndMerged(t *testing.T) {
 	ctx := context.Background()
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.opts.Threshold = 1
 	w.restart()
 	w.rich(1)
 	unknown := pool.AccountOf(testPool, []byte("nobody"))
-	tiny := pool.AccountOf(testPool, testKey(w.chain, WPKH, 99).Script())
+	tiny := pool.AccountOf(testPool, testKey(w.chain, sign.WPKH, 99).Script())
 	w.post(ledger.Entry{Kind: "account.new", Key: "tiny", Subject: &ledger.Subject{Set: ledger.SetAccounts, ID: tiny.String()},
-		Body: mustJSON(t, ledger.AccountDoc{Account: tiny, Script: testKey(w.chain, WPKH, 99).Script()})})
+		Body: mustJSON(t, ledger.AccountDoc{Account: tiny, Script: testKey(w.chain, sign.WPKH, 99).Script()})})
 	w.post(ledger.Entry{Kind: "test.gift", Key: "gift", Postings: []ledger.Posting{
 		{Debit: ledger.PoolFee, Credit: ledger.MinerAvailable(unknown), Amount: 50_000},
 		{Debit: ledger.PoolFee, Credit: ledger.MinerAvailable(tiny), Amount: 293}}})
-	d, err := w.pay.Plan(ctx)
+	docs, _, err := w.pay.Plan(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	d := docs[0]
 	if len(d.Held) != 2 || len(d.Payees) != len(w.miners) {
 		t.Fatalf("%d held, %d payees", len(d.Held), len(d.Payees))
-	}
-	merged := mergePayees([]Payee{{Script: []byte{2}, Amount: 5}, {Script: []byte{1}, Amount: 7}, {Script: []byte{2}, Amount: 6}})
-	if len(merged) != 2 || !bytes.Equal(merged[0].Script, []byte{1}) || merged[1].Value != 11 {
-		t.Errorf("merged %+v", merged)
 	}
 }

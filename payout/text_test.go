@@ -3,6 +3,7 @@ package payout
 import (
 	"bytes"
 	"context"
+	"github.com/adit-pool/adit/payout/sign"
 	"testing"
 
 	"github.com/adit-pool/adit/pool/ledger"
@@ -11,15 +12,15 @@ import (
 // TestText holds what a person reads against files: a dry run, a batch, the list and a reconciliation.
 func TestText(t *testing.T) {
 	ctx := context.Background()
-	w := newWorld(t, WPKH)
+	w := newWorld(t, sign.WPKH)
 	w.rich(2)
 	params := w.chain.Params()
 	var out bytes.Buffer
-	plan, err := w.pay.Plan(ctx)
+	plan, diff, err := w.pay.Plan(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := WritePlan(&out, plan, params); err != nil {
+	if err := WritePlan(&out, plan, diff, params); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "plan.txt", out.String())
@@ -43,7 +44,7 @@ func TestText(t *testing.T) {
 	first := d.Outputs[0]
 	w.post(ledger.Entry{Kind: "test.gift", Key: "lost", Postings: []ledger.Posting{
 		{Debit: ledger.OperatorEquity, Credit: ledger.Wallet, Amount: first.Value}}})
-	r, err := w.pay.Reconcile(ctx)
+	r, err := w.pay.Reconcile(ctx, false)
 	if err != nil {
 		t.Fatal(err)
 	}

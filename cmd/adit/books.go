@@ -26,16 +26,13 @@ func (r *room) openLedger(cfg *Config, dev bool, out io.Writer) error {
 	if dev {
 		headEvery = time.Minute
 	}
-	o := payout.Options{
-		Pool: r.cfg.ID, Chain: r.chain, Node: payout.FromClient(r.clients[0]), RewardScript: r.reward,
-		Threshold: r.threshold, Log: r.log,
+	o, err := r.payoutOptions(cfg)
+	if err != nil {
+		return err
 	}
-	if path := cfg.keyFile(r.cfg); path != "" {
-		key, err := openKeyFile(path, r.chain.Params())
-		if err != nil {
-			return fmt.Errorf("key_file: %w", err)
-		}
-		o.Signer = key
+	schedule, err := payout.ParseSchedule(cfg.Payout.Schedule)
+	if err != nil {
+		return err
 	}
 	r.keeper, err = keeper.New(keeper.Options{
 		Name: cfg.Ledger.Name, Dir: r.dir, Lease: r.store, Reports: r.store, Log: r.log,
@@ -47,7 +44,7 @@ func (r *room) openLedger(cfg *Config, dev bool, out io.Writer) error {
 		Beside: func(ctx context.Context, book *ledger.Book) error {
 			o := o
 			o.Book = book
-			return r.pay(ctx, o, dev, book, out)
+			return r.pay(ctx, o, schedule, dev, book, out)
 		},
 	})
 	if err != nil {
@@ -59,12 +56,12 @@ func (r *room) openLedger(cfg *Config, dev bool, out io.Writer) error {
 }
 
 // pay runs payouts, and tells what the ledger learns, as long as this role is the active one.
-func (r *room) pay(ctx context.Context, o payout.Options, dev bool, book *ledger.Book, out io.Writer) error {
+func (r *room) pay(ctx context.Context, o payout.Options, schedule payout.Schedule, dev bool, book *ledger.Book, out io.Writer) error {
 	payouts, err := payout.New(o)
 	if err != nil {
 		return err
 	}
-	p := &payer{payouts: payouts, params: r.chain.Params(), automatic: dev, log: r.log}
+	p := &payer{payouts: payouts, schedule: schedule, params: r.chain.Params(), automatic: dev, log: r.log}
 	r.setPayer(p)
 	defer r.setPayer(nil)
 	var wg sync.WaitGroup

@@ -46,19 +46,22 @@ type LedgerConfig struct {
 
 // PoolConfig is one pool: one coin on one network.
 type PoolConfig struct {
-	ID            string          `toml:"id"`
-	Coin          string          `toml:"coin"`
-	Network       string          `toml:"network"`
-	RewardAddress string          `toml:"reward_address"`
-	Scheme        string          `toml:"scheme"`
-	PPLNSN        float64         `toml:"pplns_n"`
-	FeePPM        uint32          `toml:"fee_ppm"`
-	Tag           string          `toml:"tag"`
-	KeyFile       string          `toml:"key_file"`
-	BanExempt     string          `toml:"ban_exempt"`
-	StratumMemory int64           `toml:"stratum_memory_mib"`
-	Node          []NodeConfig    `toml:"node"`
-	Stratum       []StratumConfig `toml:"stratum"`
+	ID            string  `toml:"id"`
+	Coin          string  `toml:"coin"`
+	Network       string  `toml:"network"`
+	RewardAddress string  `toml:"reward_address"`
+	Scheme        string  `toml:"scheme"`
+	PPLNSN        float64 `toml:"pplns_n"`
+	FeePPM        uint32  `toml:"fee_ppm"`
+	Tag           string  `toml:"tag"`
+	KeyFile       string  `toml:"key_file"`
+	Descriptor    string  `toml:"descriptor"`
+
+	EarlierKeyFiles string          `toml:"earlier_key_files"`
+	BanExempt       string          `toml:"ban_exempt"`
+	StratumMemory   int64           `toml:"stratum_memory_mib"`
+	Node            []NodeConfig    `toml:"node"`
+	Stratum         []StratumConfig `toml:"stratum"`
 }
 
 // NodeConfig is one full node of a pool.
@@ -91,12 +94,6 @@ type StratumConfig struct {
 // DashboardConfig is the web server of pages, API and metrics.
 type DashboardConfig struct {
 	Listen string `toml:"listen"`
-}
-
-// PayoutConfig is how miners are paid.
-type PayoutConfig struct {
-	Threshold int64  `toml:"threshold"`
-	KeyFile   string `toml:"key_file"`
 }
 
 // LogConfig says how much is logged and in which form.
@@ -155,9 +152,10 @@ func loadConfig(path string, env []string) (*Config, error) {
 
 // anchor makes relative paths start at the configuration file.
 func (c *Config) anchor(dir string) {
-	paths := []*string{&c.DataDir, &c.Payout.KeyFile}
+	paths := []*string{&c.DataDir, &c.Payout.KeyFile, &c.Payout.DenyFile}
 	for i := range c.Pool {
 		paths = append(paths, &c.Pool[i].KeyFile)
+		c.Pool[i].EarlierKeyFiles = anchorList(c.Pool[i].EarlierKeyFiles, dir)
 		for j := range c.Pool[i].Node {
 			n := &c.Pool[i].Node[j]
 			paths = append(paths, &n.PasswordFile, &n.CookieFile)
@@ -189,7 +187,7 @@ func parseConfig(text string, env []string) (*Config, error) {
 		Edge:      EdgeConfig{Name: defaultEdge},
 		Ledger:    LedgerConfig{Name: defaultLedger},
 		Dashboard: DashboardConfig{Listen: defaultDashboard},
-		Payout:    PayoutConfig{Threshold: defaultThreshold},
+		Payout:    defaultPayout(),
 		Log:       LogConfig{Level: "info", Format: "json"},
 	}
 	dec := toml.NewDecoder(strings.NewReader(text)).DisallowUnknownFields()
@@ -271,8 +269,8 @@ func (c *Config) check() error {
 			return fmt.Errorf("%s %q: give 1 to 32 of a-z, 0-9 and -", key, name)
 		}
 	}
-	if c.Payout.Threshold < 1 {
-		return fmt.Errorf("payout.threshold is %d: give base units above 0", c.Payout.Threshold)
+	if err := c.Payout.check(); err != nil {
+		return err
 	}
 	switch c.Log.Level {
 	case "debug", "info", "warn", "error":

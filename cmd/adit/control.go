@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/adit-pool/adit/payout"
-	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/payout/desk"
 )
 
 // The active ledger role is the only one that writes to the ledger. Other commands ask it by HTTP over a
@@ -44,47 +44,7 @@ func startControl(dataDir string, rooms []*room) (*controlServer, error) {
 		return nil, fmt.Errorf("protect the control socket: %w", err)
 	}
 	mux := http.NewServeMux()
-	find := func(w http.ResponseWriter, r *http.Request) *payer {
-		room, err := roomOf(rooms, r)
-		var p *payer
-		if err == nil {
-			p, err = room.activePayer()
-		}
-		if err != nil {
-			reply(w, nil, err, nil)
-			return nil
-		}
-		return p
-	}
-	batch := func(write func(io.Writer, *payout.BatchDoc, *pool.Params) error, get func(*payer, *http.Request) (*payout.BatchDoc, error)) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if p := find(w, r); p != nil {
-				doc, err := get(p, r)
-				reply(w, doc, err, func(out io.Writer) error { return write(out, doc, p.params) })
-			}
-		}
-	}
-	mux.HandleFunc("GET /payout/{pool}/batches", func(w http.ResponseWriter, r *http.Request) {
-		if p := find(w, r); p != nil {
-			docs, err := p.payouts.List()
-			reply(w, docs, err, func(out io.Writer) error { return payout.WriteList(out, docs, p.params) })
-		}
-	})
-	mux.HandleFunc("GET /payout/{pool}/batches/{id}", batch(payout.WriteBatch, func(p *payer, r *http.Request) (*payout.BatchDoc, error) {
-		return p.payouts.Show(r.PathValue("id"))
-	}))
-	mux.HandleFunc("GET /payout/{pool}/plan", batch(payout.WritePlan, func(p *payer, r *http.Request) (*payout.BatchDoc, error) {
-		return p.payouts.Plan(r.Context())
-	}))
-	mux.HandleFunc("POST /payout/{pool}/run", batch(payout.WriteBatch, func(p *payer, r *http.Request) (*payout.BatchDoc, error) {
-		return p.run(r.Context())
-	}))
-	mux.HandleFunc("GET /payout/{pool}/reconcile", func(w http.ResponseWriter, r *http.Request) {
-		if p := find(w, r); p != nil {
-			result, err := p.payouts.Reconcile(r.Context())
-			reply(w, result, err, func(out io.Writer) error { return payout.WriteReconciliation(out, result, p.params) })
-		}
-	})
+	payoutRoutes(mux, rooms)
 	mux.HandleFunc("GET /pools", func(w http.ResponseWriter, r *http.Request) {
 		ids := make([]string, 0, len(rooms))
 		for _, r := range rooms {
@@ -119,22 +79,24 @@ func (c *controlServer) stop(ctx context.Context) error {
 // controlReply is what goes over the socket: the document, and the same as text for a person.
 type controlReply struct {
 	Error  string          `json:"error,omitempty"`
+	Code   int             `json:"code,omitempty"` // exit code that goes with Error, 0 for 1
 	Result json.RawMessage `json:"result,omitempty"`
 	Text   string          `json:"text,omitempty"`
 }
 
 func reply(w http.ResponseWriter, result any, err error, text func(io.Writer) error) {
 	var out controlReply
-	if err == nil {
-		out.Result, err = json.Marshal(result)
-	}
-	if err == nil && text != nil {
-		var b strings.Builder
-		err = text(&b)
-		out.Text = b.String()
+	if result != nil && (err == nil || errors.Is(err, payout.ErrMismatch)) { // what differs is told with the error
+		var failed error
+		if out.Result, failed = json.Marshal(result); failed == nil && text != nil {
+			var b strings.Builder
+			failed = text(&b)
+			out.Text = b.String()
+		}
+		err = errors.Join(err, failed)
 	}
 	if err != nil {
-		out = controlReply{Error: err.Error()}
+		out = controlReply{Error: err.Error(), Code: desk.Code(err), Result: out.Result, Text: out.Text}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(out) // the caller is gone: nobody to tell
@@ -142,13 +104,18 @@ func reply(w http.ResponseWriter, result any, err error, text func(io.Writer) er
 
 // callControl asks the server that runs on a data directory.
 func callControl(ctx context.Context, dataDir, method, path string) (*controlReply, error) {
+	return callControlBody(ctx, dataDir, method, path, nil)
+}
+
+// callControlBody is callControl with a body. When the error is the server's, the reply comes with it.
+func callControlBody(ctx context.Context, dataDir, method, path string, body io.Reader) (*controlReply, error) {
 	client := &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", controlSocket(dataDir))
 		},
 	}}
 	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, method, "http://adit"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://adit"+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +133,7 @@ func callControl(ctx context.Context, dataDir, method, path string) (*controlRep
 		return nil, fmt.Errorf("adit serve answered %s", resp.Status)
 	}
 	if r.Error != "" {
-		return nil, errors.New(r.Error)
+		return &r, &exitError{errors.New(r.Error), max(r.Code, 1)}
 	}
 	return &r, nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/adit-pool/adit/kernels/all"
-	"github.com/adit-pool/adit/payout"
+	"github.com/adit-pool/adit/payout/sign"
 	"github.com/adit-pool/adit/pool"
 	chains "github.com/adit-pool/adit/pool/chain/all"
 	"github.com/adit-pool/adit/pool/node/devnode"
@@ -168,7 +168,7 @@ func startDev(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logg
 		Edge:      EdgeConfig{Name: defaultEdge},
 		Ledger:    LedgerConfig{Name: defaultLedger},
 		Dashboard: DashboardConfig{Listen: o.Dashboard},
-		Payout:    PayoutConfig{Threshold: defaultThreshold, KeyFile: keyFile},
+		Payout:    devPayout(keyFile),
 		Log:       LogConfig{Level: "info", Format: "json"},
 		Pool: []PoolConfig{{
 			ID: o.Coin, Coin: o.Coin, Network: network, RewardAddress: reward,
@@ -256,7 +256,7 @@ func (d *devSite) startNode(ctx context.Context, o devOptions, out io.Writer, lo
 func devKey(path string, chain pool.Chain) (string, error) {
 	identity := path + ".identity"
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if _, err := payout.CreateKey(path, chain.Params(), payout.WPKH, payout.Lock{IdentityFile: identity}); err != nil {
+		if _, err := sign.CreateKey(path, chain.Params(), sign.WPKH, sign.Lock{IdentityFile: identity}); err != nil {
 			return "", fmt.Errorf("make the development key: %w", err)
 		}
 	}

@@ -157,9 +157,20 @@ func examineReward(cfg *Config, p *PoolConfig, chain pool.Chain, report func(fin
 		return
 	}
 	report(finding{findingOK, fmt.Sprintf("pool %s: %s is an address of %s %s", p.ID, p.RewardAddress, p.Coin, p.Network), ""})
+	if _, err := sourcesOf(p, script); err != nil {
+		report(finding{findingFail, fmt.Sprintf("pool %s: descriptor: %v", p.ID, err), "use both lines that `adit payout address` printed"})
+		return
+	}
+	if c := &cfg.Payout; c.Policy == "none" && c.MaxRun == 0 && c.MaxDay == 0 && (c.Schedule != "" || c.KeyFile != "") {
+		report(finding{findingWarn, "payout.policy is none and there is no limit: whoever reaches this machine can have everything paid out at once", "set max_run and max_day, or policy"})
+	}
 	path := cfg.keyFile(p)
-	if path == "" {
-		report(finding{findingWarn, "payout.key_file is not set: no payout can be signed", "make a key: adit payout key FILE"})
+	switch {
+	case path == "" && (cfg.Payout.Wallet != "" || p.Descriptor != ""):
+		report(finding{findingOK, fmt.Sprintf("pool %s: payouts are signed by the node's wallet or elsewhere", p.ID), ""})
+		return
+	case path == "":
+		report(finding{findingWarn, "payout.key_file is not set: payouts must be exported and signed elsewhere", "make a key: adit payout key FILE"})
 		return
 	}
 	key, err := openKeyFile(path, chain.Params())

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,9 +16,22 @@ import (
 func main() {
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "adit: "+err.Error())
-		os.Exit(1)
+		code := 1
+		var e *exitError
+		if errors.As(err, &e) {
+			code = e.code
+		}
+		os.Exit(code)
 	}
 }
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+func (e *exitError) Unwrap() error { return e.error }
 
 func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -31,7 +45,7 @@ func run(args []string) error {
   run a pool      adit serve --config adit.toml
   check it first  adit doctor --config adit.toml
   mine            adit mine --pool stratum+tcp://host:3333 --user ADDRESS.worker
-  pay miners      adit payout list | show | run
+  pay miners      adit payout run | status | list
   check the books adit verify`,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -10,45 +10,60 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/adit-pool/adit/payout"
+	"github.com/adit-pool/adit/payout/sign"
 	"github.com/adit-pool/adit/pool"
 )
 
-// payer runs a pool's payouts: when asked by a command, and by itself only in --dev.
+// payer runs a pool's payouts: when asked by a command, on the configured schedule, and all the time in --dev.
 type payer struct {
 	payouts   *payout.Payouts
 	params    *pool.Params
+	schedule  payout.Schedule
 	automatic bool
 	log       zerolog.Logger
 }
 
-// Times between looks at sent payouts, and between runs of an automatic payer.
+// Times between looks at sent payouts, between runs of an automatic payer, and between reconciliations.
 const (
-	payerCheck    = 30 * time.Second
-	payerDevCheck = 2 * time.Second
-	payerDevRun   = 10 * time.Second
+	payerCheck     = 30 * time.Second
+	payerDevCheck  = 2 * time.Second
+	payerDevRun    = 10 * time.Second
+	payerReconcile = 24 * time.Hour
 )
 
-// run takes one payout as far as it goes now.
-func (p *payer) run(ctx context.Context) (*payout.BatchDoc, error) { return p.payouts.Run(ctx) }
-
-// runLoop follows sent payouts until ctx ends.
+// runLoop follows sent payouts and makes those that are due until ctx ends.
 func (p *payer) runLoop(ctx context.Context) error {
-	if !p.automatic {
-		p.payouts.Watch(ctx, payerCheck)
-		return nil
+	check, run := payerCheck, payerCheck
+	if p.automatic {
+		check, run = payerDevCheck, payerDevRun
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p.payouts.Watch(ctx, payerDevCheck)
+		p.payouts.Watch(ctx, check)
 	}()
 	defer func() { <-done }()
-	tick := time.NewTicker(payerDevRun)
+	tick := time.NewTicker(run)
 	defer tick.Stop()
+	begin := time.Now()
+	var paid, compared time.Time
 	for {
-		_, err := p.run(ctx)
-		if err != nil && !errors.Is(err, payout.ErrNothing) && !errors.Is(err, payout.ErrOpen) && ctx.Err() == nil {
-			p.log.Warn().Err(err).Str("event", "payout.waits").Msg("payout not made now")
+		now := time.Now()
+		last, scheduled := p.schedule.Last(now)
+		// A time that passed before this start is made up for: Run pays only what is owed.
+		if p.automatic || scheduled && !last.Equal(paid) && (paid.IsZero() || last.After(paid)) {
+			paid = last
+			_, err := p.payouts.Run(ctx, payout.SystemAccount)
+			if err != nil && !errors.Is(err, payout.ErrNothing) && !errors.Is(err, payout.ErrOpen) && ctx.Err() == nil {
+				p.log.Warn().Err(err).Str("event", "payout.waits").Msg("payout not made now")
+				if !p.automatic && ctx.Err() == nil {
+					paid = time.Time{} // tried again until it is made or a person has acted
+				}
+			}
+		}
+		if !p.automatic && now.Sub(begin) > time.Minute && now.Sub(compared) > payerReconcile {
+			compared = now
+			p.compare(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -58,27 +73,40 @@ func (p *payer) runLoop(ctx context.Context) error {
 	}
 }
 
+// compare reconciles once a day and tells about what it finds.
+func (p *payer) compare(ctx context.Context) {
+	r, err := p.payouts.Reconcile(ctx, false)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		p.log.Warn().Err(err).Str("event", "reconcile.failed").Msg("ledger and node could not be compared")
+	case !r.OK():
+		p.log.Error().Str("event", "reconcile.differs").Int("differences", len(r.Unequal)).Str("first", r.Unequal[0].What).
+			Msg("ledger and node do not agree: adit payout reconcile")
+	}
+}
+
 // passphraseEnv holds the passphrase of a key file that has no identity file beside it.
 const passphraseEnv = "ADIT_KEY_PASSPHRASE"
 
 // keyLock is what a key file is locked with: the identity file beside it, else the passphrase in the
 // environment.
-func keyLock(path string) (payout.Lock, error) {
+func keyLock(path string) (sign.Lock, error) {
 	identity := path + ".identity"
 	if _, err := os.Stat(identity); err == nil {
-		return payout.Lock{IdentityFile: identity}, nil
+		return sign.Lock{IdentityFile: identity}, nil
 	}
 	if phrase := os.Getenv(passphraseEnv); phrase != "" {
-		return payout.Lock{Passphrase: phrase}, nil
+		return sign.Lock{Passphrase: phrase}, nil
 	}
-	return payout.Lock{}, fmt.Errorf("%s cannot be opened: put its age identity into %s, or its passphrase into %s", path, identity, passphraseEnv)
+	return sign.Lock{}, fmt.Errorf("%s cannot be opened: put its age identity into %s, or its passphrase into %s", path, identity, passphraseEnv)
 }
 
 // openKeyFile decrypts the pool's signing key.
-func openKeyFile(path string, params *pool.Params) (*payout.Key, error) {
+func openKeyFile(path string, params *pool.Params) (*sign.Key, error) {
 	lock, err := keyLock(path)
 	if err != nil {
 		return nil, err
 	}
-	return payout.OpenKey(path, params, lock)
+	return sign.OpenKey(path, params, lock)
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/adit-pool/adit/payout"
+	"github.com/adit-pool/adit/payout/sign"
 	chains "github.com/adit-pool/adit/pool/chain/all"
 )
 
@@ -43,32 +43,31 @@ func (w *where) dir() (string, error) {
 	return "adit-data", nil
 }
 
-// ask sends a request about a pool's payouts; path follows /payout/POOL.
-func (w *where) ask(cmd *cobra.Command, method, path string) error {
-	return w.askFor(cmd, "payout", method, path)
+// running is the data directory of the running server, and the pool that is meant.
+func (w *where) running(cmd *cobra.Command) (dir, id string, err error) {
+	if dir, err = w.dir(); err != nil || w.pool != "" {
+		return dir, w.pool, err
+	}
+	r, err := callControl(cmd.Context(), dir, "GET", "/pools")
+	if err != nil {
+		return "", "", err
+	}
+	var ids []string
+	if err := json.Unmarshal(r.Result, &ids); err != nil {
+		return "", "", fmt.Errorf("read the list of pools: %w", err)
+	}
+	if len(ids) != 1 {
+		return "", "", fmt.Errorf("choose one with --pool: %s", strings.Join(ids, ", "))
+	}
+	return dir, ids[0], nil
 }
 
 // askFor sends a request about a pool to the running server and prints the answer; path follows
 // /AREA/POOL.
 func (w *where) askFor(cmd *cobra.Command, area, method, path string) error {
-	dir, err := w.dir()
+	dir, id, err := w.running(cmd)
 	if err != nil {
 		return err
-	}
-	id := w.pool
-	if id == "" {
-		r, err := callControl(cmd.Context(), dir, "GET", "/pools")
-		if err != nil {
-			return err
-		}
-		var ids []string
-		if err := json.Unmarshal(r.Result, &ids); err != nil {
-			return fmt.Errorf("read the list of pools: %w", err)
-		}
-		if len(ids) != 1 {
-			return fmt.Errorf("choose one with --pool: %s", strings.Join(ids, ", "))
-		}
-		id = ids[0]
 	}
 	r, err := callControl(cmd.Context(), dir, method, "/"+area+"/"+url.PathEscape(id)+path)
 	if err != nil {
@@ -81,42 +80,39 @@ func (w *where) askFor(cmd *cobra.Command, area, method, path string) error {
 	return err
 }
 
-// asking is a command that sends one request.
-func (w *where) asking(use, short, method, path string) *cobra.Command {
-	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return w.ask(cmd, method, path) },
-	}
-}
-
 func payoutCommand() *cobra.Command {
 	w := new(where)
 	cmd := &cobra.Command{
 		Use:   "payout",
 		Short: "Pay miners, and see what was paid",
-		Long: `payout asks the running adit serve, which is the only one that writes to the ledger.
+		Long: `payout asks the running adit serve, which is the only one that writes to the ledger. What pays or moves
+something only says what it would do until --yes is given.
 
-  adit payout plan           what a run would pay now; nothing is changed
-  adit payout run            make the payout, or go on with one that was interrupted
-  adit payout list           all payouts and their states
-  adit payout show ID        one payout: payees, amounts, transaction
-  adit payout reconcile      do ledger and node agree?
-  adit payout key FILE       make a signing key and print its address`,
+  adit payout run [--yes]              pay what is due, or go on with a payout that was interrupted
+  adit payout status                   what is open, what it waits for, who is held
+  adit payout list, show ID            all payouts; one with its payees and transaction
+  adit payout reconcile                do ledger, node and shares agree?
+
+step by step, with people and signers elsewhere
+
+  adit payout draft [--yes]            choose payees and amounts
+  adit payout approve ID --key FILE    allow it
+  adit payout sign ID [--export FILE]  have it signed here, or write it for a signer elsewhere
+  adit payout import ID FILE           take what came back signed
+  adit payout broadcast ID             send it
+  adit payout bump ID                  raise the fee of one that is stuck
+  adit payout cancel ID                give one up
+
+  adit payout hold, release ACCOUNT    keep an account from being paid
+  adit payout halt, resume             the kill switch
+  adit payout key, approver FILE       make a key that signs, or that approves
+
+exit codes: 0 done, 1 failed, 3 nothing to pay, 4 a person must act, 5 the numbers do not match, 6 conflict,
+7 node, fee, funds or limits do not allow it now`,
 	}
 	w.flags(cmd)
-	cmd.AddCommand(
-		w.asking("plan", "Show what a run would pay now", "GET", "/plan"),
-		w.asking("run", "Make a payout, or go on with an interrupted one", "POST", "/run"),
-		w.asking("list", "List all payouts", "GET", "/batches"),
-		w.asking("reconcile", "Compare the ledger with itself and with the node", "GET", "/reconcile"),
-		&cobra.Command{
-			Use: "show ID", Short: "Show one payout, named by its id or the beginning of it", Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				return w.ask(cmd, "GET", "/batches/"+url.PathEscape(args[0]))
-			},
-		},
-		keyCommand(),
-	)
+	cmd.AddCommand(payoutCommands(w)...)
+	cmd.AddCommand(keyCommand(), approverCommand(), addressCommand())
 	return cmd
 }
 
@@ -138,7 +134,7 @@ too. Whoever has both files has the money: keep a copy of both, apart from each 
 			if err != nil {
 				return err
 			}
-			key, err := payout.CreateKey(path, chain.Params(), payout.KeyType(typ), payout.Lock{IdentityFile: path + ".identity"})
+			key, err := sign.CreateKey(path, chain.Params(), sign.KeyType(typ), sign.Lock{IdentityFile: path + ".identity"})
 			if err != nil {
 				return err
 			}
@@ -146,13 +142,13 @@ too. Whoever has both files has the money: keep a copy of both, apart from each 
 			if err != nil {
 				return errors.Join(errors.New("the new key has no address"), err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "reward_address = %q\nkey_file = %q\n", address, path)
+			fmt.Fprintf(cmd.OutOrStdout(), "reward_address = %q\nkey_file = %q\n# descriptor %s\n", address, path, key.Descriptor())
 			return nil
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&coin, "coin", "bitcoin", "coin")
 	f.StringVar(&network, "network", "mainnet", "network")
-	f.StringVar(&typ, "type", string(payout.WPKH), "wpkh (bc1q…) or tr (bc1p…)")
+	f.StringVar(&typ, "type", string(sign.WPKH), "wpkh (bc1q…) or tr (bc1p…)")
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -169,4 +170,9 @@ func (c *Client) Template(ctx context.Context, longpollID string) (*pool.Templat
 		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	return t, nil
+}
+
+// Wallet is the RPC of one of the node's wallets, by its name.
+func (c *Client) Wallet(name string) *rpc.Client {
+	return c.calls.At("/wallet/" + url.PathEscape(name))
 }

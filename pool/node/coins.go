@@ -245,3 +245,25 @@ func (c *Client) EstimateFeeRate(ctx context.Context, blocks int) (rate pool.Amo
 	}
 	return pool.Amount(units.Int64()), true, nil
 }
+
+// SpentInMempool reports whether a transaction in the mempool spends an output. supported is false when the
+// node has no gettxspendingprevout.
+func (c *Client) SpentInMempool(ctx context.Context, txid pool.Hash, vout uint32) (spent, supported bool, err error) {
+	type outpoint struct {
+		TxID string `json:"txid"`
+		Vout uint32 `json:"vout"`
+	}
+	var v []struct {
+		SpendingTxID string `json:"spendingtxid"`
+	}
+	err = c.calls.Call(ctx, "gettxspendingprevout", &v, []outpoint{{txid.String(), vout}})
+	switch {
+	case hasCode(err, rpc.CodeMethodNotFound):
+		return false, false, nil
+	case err != nil:
+		return false, true, err
+	case len(v) != 1:
+		return false, true, fmt.Errorf("who spends %s:%d: node %s answers for %d outputs: %w", txid, vout, c.name, len(v), rpc.ErrResponse)
+	}
+	return v[0].SpendingTxID != "", true, nil
+}

@@ -104,6 +104,15 @@ func New(o Options) *Client {
 	return c
 }
 
+// At is a client of another path of the same node, such as /wallet/NAME, over the same connections.
+func (c *Client) At(path string) *Client {
+	other := &Client{http: c.http, url: c.url, host: c.host, auth: c.auth, timeout: c.timeout, badURL: c.badURL}
+	if u, err := url.Parse(c.url); err == nil && c.badURL == nil {
+		other.url = u.JoinPath(path).String()
+	}
+	return other
+}
+
 // Host returns host:port of the node, for messages.
 func (c *Client) Host() string { return c.host }
 

@@ -1,4 +1,4 @@
-package payout
+package sign
 
 import (
 	"bytes"
@@ -32,20 +32,28 @@ const maxKeyFile = 64 << 10
 // readable by the owner alone, and returns it. A file that exists is never overwritten. With an identity
 // file that does not exist, one is made, mode 0600: whoever has both files has the money.
 func CreateKey(path string, params *pool.Params, typ KeyType, lock Lock) (*Key, error) {
-	if _, err := os.Lstat(path); err == nil {
-		return nil, fmt.Errorf("make key file %s: %w: it may be the only way to the pool's money, move it away by hand", path, os.ErrExist)
-	}
 	k, err := newKey(params, typ)
-	if err != nil {
-		return nil, err
-	}
-	recipient, err := lock.recipient()
 	if err != nil {
 		return nil, err
 	}
 	plain, err := k.marshal()
 	if err != nil {
 		return nil, err
+	}
+	if err := seal(path, plain, lock); err != nil {
+		return nil, err
+	}
+	return OpenKey(path, params, lock) // what cannot be read back is of no use
+}
+
+// seal encrypts a key into a new file.
+func seal(path string, plain []byte, lock Lock) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("make key file %s: %w: it may be the only way to what it opens, move it away by hand", path, os.ErrExist)
+	}
+	recipient, err := lock.recipient()
+	if err != nil {
+		return err
 	}
 	var sealed bytes.Buffer
 	text := armor.NewWriter(&sealed)
@@ -57,17 +65,30 @@ func CreateKey(path string, params *pool.Params, typ KeyType, lock Lock) (*Key, 
 		err = errors.Join(w.Close(), text.Close())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("encrypt key file: %w", err)
+		return fmt.Errorf("encrypt key file: %w", err)
 	}
 	if err := writeNew(path, sealed.Bytes()); err != nil {
-		return nil, fmt.Errorf("write key file: %w", err)
+		return fmt.Errorf("write key file: %w", err)
 	}
-	return OpenKey(path, params, lock) // what cannot be read back is of no use
+	return nil
 }
 
 // OpenKey decrypts a key file. It fails with [ErrLocked] when the lock does not fit and with [ErrKeyFile]
 // when the key is for another coin or network.
 func OpenKey(path string, params *pool.Params, lock Lock) (*Key, error) {
+	plain, err := unseal(path, lock)
+	if err != nil {
+		return nil, err
+	}
+	k, err := parseKey(plain, params)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return k, nil
+}
+
+// unseal decrypts a key file.
+func unseal(path string, lock Lock) ([]byte, error) {
 	sealed, err := readLimited(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
@@ -76,14 +97,14 @@ func OpenKey(path string, params *pool.Params, lock Lock) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := openKey(sealed, params, identities)
+	plain, err := decrypt(sealed, identities)
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
-	return k, nil
+	return plain, nil
 }
 
-func openKey(sealed []byte, params *pool.Params, identities []age.Identity) (*Key, error) {
+func decrypt(sealed []byte, identities []age.Identity) ([]byte, error) {
 	var r io.Reader = bytes.NewReader(sealed)
 	if bytes.HasPrefix(bytes.TrimLeft(sealed, " \t\r\n"), []byte(armor.Header)) {
 		r = armor.NewReader(r)
@@ -100,7 +121,7 @@ func openKey(sealed []byte, params *pool.Params, identities []age.Identity) (*Ke
 	if err != nil {
 		return nil, fmt.Errorf("decrypt: %w", err)
 	}
-	return parseKey(plain, params)
+	return plain, nil
 }
 
 // recipient is what the lock encrypts to.

@@ -1,12 +1,14 @@
-package payout
+package sign
 
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
@@ -30,7 +32,7 @@ const (
 // ErrKeyFile reports a key file that does not hold a key of this pool's coin and network.
 var ErrKeyFile = errors.New("not a payout key of this pool")
 
-// Key is a private key that signs for one address. It is a [Signer].
+// Key is a private key that signs for one address, or for its part of a multisig address.
 type Key struct {
 	coin, network string
 	typ           KeyType
@@ -62,6 +64,11 @@ func newKey(params *pool.Params, typ KeyType) (*Key, error) {
 	return &Key{params.Coin, params.Network, typ, private}, nil
 }
 
+// KeyOf is the key of a secret that is known already.
+func KeyOf(params *pool.Params, typ KeyType, private *btcec.PrivateKey) *Key {
+	return &Key{params.Coin, params.Network, typ, private}
+}
+
 // Type is the type of address.
 func (k *Key) Type() KeyType { return k.typ }
 
@@ -86,40 +93,62 @@ func (k *Key) Descriptor() string {
 // String tells nothing of the private key.
 func (k *Key) String() string { return k.Descriptor() }
 
-// Sign signs every input, each of which must pay the key's script. Signatures are SIGHASH_ALL, or
-// SIGHASH_DEFAULT for taproot, and are the same for the same packet.
-func (k *Key) Sign(_ context.Context, pkt *psbt.Packet) (*psbt.Packet, error) {
-	tx, script := pkt.UnsignedTx, k.Script()
+// Public is the key as it stands in descriptors: 66 hex digits.
+func (k *Key) Public() string { return hex.EncodeToString(k.private.PubKey().SerializeCompressed()) }
+
+// Sign signs every input, each of which must be the key's own. Signatures are SIGHASH_ALL, or SIGHASH_DEFAULT
+// for taproot, and are the same for the same packet.
+func (k *Key) Sign(ctx context.Context, pkt *psbt.Packet) (*psbt.Packet, error) {
+	return Keys{k}.Sign(ctx, pkt)
+}
+
+// sign signs the inputs that are the key's own and notes which.
+func (k *Key) sign(pkt *psbt.Packet, signed []bool) error {
+	tx, script, public := pkt.UnsignedTx, k.Script(), k.private.PubKey().SerializeCompressed()
 	fetch := txscript.NewMultiPrevOutFetcher(nil)
 	for i := range pkt.Inputs {
 		prev, err := previousOutput(pkt, i)
 		if err != nil {
-			return nil, fmt.Errorf("input %d: %w", i, err)
-		}
-		if !bytes.Equal(prev.PkScript, script) {
-			return nil, fmt.Errorf("input %d pays script %x, the key is for %x", i, prev.PkScript, script)
+			return fmt.Errorf("input %d: %w", i, err)
 		}
 		fetch.AddPrevOut(tx.TxIn[i].PreviousOutPoint, prev)
 	}
 	hashes := txscript.NewTxSigHashes(tx, fetch)
 	for i := range pkt.Inputs {
 		in := &pkt.Inputs[i]
-		value := fetch.FetchPrevOutput(tx.TxIn[i].PreviousOutPoint).Value
-		if k.typ == TR {
-			sig, err := txscript.RawTxInTaprootSignature(tx, hashes, i, value, script, nil, txscript.SigHashDefault, k.private)
+		prev := fetch.FetchPrevOutput(tx.TxIn[i].PreviousOutPoint)
+		locked := script
+		switch {
+		case bytes.Equal(prev.PkScript, script) && k.typ == TR:
+			sig, err := txscript.RawTxInTaprootSignature(tx, hashes, i, prev.Value, script, nil, txscript.SigHashDefault, k.private)
 			if err != nil {
-				return nil, fmt.Errorf("sign input %d: %w", i, err)
+				return fmt.Errorf("sign input %d: %w", i, err)
 			}
-			in.TaprootKeySpendSig = sig
+			in.TaprootKeySpendSig, signed[i] = sig, true
+			continue
+		case bytes.Equal(prev.PkScript, script):
+		case k.typ == WPKH && part(in.WitnessScript, prev.PkScript, public):
+			locked = in.WitnessScript
+		default:
 			continue
 		}
-		sig, err := txscript.RawTxInWitnessSignature(tx, hashes, i, value, script, txscript.SigHashAll, k.private)
+		sig, err := txscript.RawTxInWitnessSignature(tx, hashes, i, prev.Value, locked, txscript.SigHashAll, k.private)
 		if err != nil {
-			return nil, fmt.Errorf("sign input %d: %w", i, err)
+			return fmt.Errorf("sign input %d: %w", i, err)
 		}
-		in.PartialSigs = []*psbt.PartialSig{{PubKey: k.private.PubKey().SerializeCompressed(), Signature: sig}}
+		signed[i] = true
+		if !slices.ContainsFunc(in.PartialSigs, func(p *psbt.PartialSig) bool { return bytes.Equal(p.PubKey, public) }) {
+			in.PartialSigs = append(in.PartialSigs, &psbt.PartialSig{PubKey: public, Signature: sig})
+		}
 	}
-	return pkt, nil
+	return nil
+}
+
+// part reports whether a witness script is the one that an output asks for and has a key in it.
+func part(witness, script, public []byte) bool {
+	sum := sha256.Sum256(witness)
+	return len(witness) > 0 && txscript.IsPayToWitnessScriptHash(script) && bytes.Equal(script[2:], sum[:]) &&
+		bytes.Contains(witness, append([]byte{byte(len(public))}, public...))
 }
 
 // previousOutput is the output that an input spends, taken from the full previous transaction.
