@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/format"
 	"github.com/adit-pool/adit/pool/journal"
 	"github.com/adit-pool/adit/pool/ledger"
 	"github.com/adit-pool/adit/pool/slice"
@@ -345,7 +346,7 @@ func Read(dir string, block pool.Hash) ([]byte, error) {
 }
 
 // Version is the format of files written now. Version 1 had no root.
-const Version = 2
+const Version = 2 + format.Raise
 
 // ErrFile is wrapped by every refusal of an allocation file.
 var ErrFile = errors.New("not a right allocation")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/allocation"
+	"github.com/adit-pool/adit/pool/format"
 	"github.com/adit-pool/adit/pool/ledger"
 	"github.com/adit-pool/adit/pool/merkle"
 	"github.com/adit-pool/adit/pool/slice"
@@ -47,7 +48,7 @@ type ScoreProof struct {
 	Above  []merkle.Step[struct{}]  `json:"above,omitempty"` // from the slice to the head's slices_root
 }
 
-const proofVersion = 1
+const proofVersion = 1 + format.Raise
 
 // maxProof bounds a proof's text.
 const maxProof = 64 << 10
@@ -73,8 +74,8 @@ func ParseProof(b []byte) (*Proof, error) {
 		return nil, fmt.Errorf("%w: bytes after the object", ErrProof)
 	}
 	switch {
-	case p.V != proofVersion:
-		return nil, fmt.Errorf("%w: version %d, this program reads %d", ErrProof, p.V, proofVersion)
+	case p.V < 1 || p.V > proofVersion:
+		return nil, fmt.Errorf("%w: version %d, this program reads 1 to %d", ErrProof, p.V, proofVersion)
 	case (p.Row == nil) == (p.Score == nil):
 		return nil, fmt.Errorf("%w: it is to be about a row or about a score", ErrProof)
 	case p.Row != nil && len(p.Row.File) != 32:

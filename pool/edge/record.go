@@ -12,11 +12,12 @@ import (
 	"sync"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/format"
 	"github.com/adit-pool/adit/pool/journal"
 )
 
 const (
-	recordVersion = 1
+	recordVersion = 1 + format.Raise
 	recordSuffix  = ".candidate"
 	tmpSuffix     = ".tmp"
 	maxRecord     = 64 << 20 // bytes of a record file
@@ -65,8 +66,8 @@ func decodeRecord(content []byte) (r record, block []byte, err error) {
 	if err := json.Unmarshal(line, &r); err != nil {
 		return r, nil, fmt.Errorf("candidate record: %w", err)
 	}
-	if r.Version != recordVersion {
-		return r, nil, fmt.Errorf("candidate record of version %d, this program reads %d", r.Version, recordVersion)
+	if r.Version < 1 || r.Version > recordVersion {
+		return r, nil, fmt.Errorf("candidate record of version %d, this program reads 1 to %d", r.Version, recordVersion)
 	}
 	block = make([]byte, hex.DecodedLen(len(digits)))
 	if _, err := hex.Decode(block, digits); err != nil {

@@ -9,11 +9,12 @@ import (
 	"math"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/format"
 )
 
 // Sizes and limits of the format; see the package comment.
 const (
-	Version     = 1
+	Version     = 1 + format.Raise // of what is written; all from 1 are read
 	MaxBlock    = 1 << 20
 	MaxRecords  = 8192
 	headerSize  = 65 // up to the pool id
@@ -69,8 +70,8 @@ func Parse(raw []byte) (Block, error) {
 	if got, want := castagnoli(raw[offVersion:]), le.Uint32(raw[offCRC:]); got != want {
 		return Block{}, fmt.Errorf("%w: crc %08x, want %08x", ErrBadBlock, got, want)
 	}
-	if v := le.Uint16(raw[offVersion:]); v != Version {
-		return Block{}, fmt.Errorf("%w: version %d, this program reads %d", ErrBadBlock, v, Version)
+	if v := le.Uint16(raw[offVersion:]); v == 0 || v > Version {
+		return Block{}, fmt.Errorf("%w: version %d, this program reads 1 to %d", ErrBadBlock, v, Version)
 	}
 	b := Block{Epoch: le.Uint64(raw[offEpoch:]), First: le.Uint64(raw[offFirst:]), Raw: raw}
 	count, entries := le.Uint32(raw[offRecords:]), uint32(le.Uint16(raw[offEntries:]))

@@ -130,8 +130,8 @@ func (l *loader) header(dir string) (epochHeader, error) {
 	if err := json.Unmarshal(raw, &h); err != nil {
 		return h, &Damage{path, 0, err}
 	}
-	if h.Version != Version {
-		return h, fmt.Errorf("%s has version %d, this program reads %d", path, h.Version, Version)
+	if h.Version < 1 || h.Version > Version {
+		return h, fmt.Errorf("%s has version %d, this program reads 1 to %d", path, h.Version, Version)
 	}
 	if l.pool != "" && h.Pool != l.pool {
 		return h, fmt.Errorf("%s belongs to pool %q, not to %q", path, h.Pool, l.pool)

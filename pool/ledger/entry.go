@@ -10,10 +10,11 @@ import (
 	"fmt"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/format"
 )
 
-// Version is the format of entries written now.
-const Version = 1
+// Version is the format of entries written now; all from 1 are read.
+const Version = 1 + format.Raise
 
 // Entry is one event of the book.
 type Entry struct {
@@ -73,8 +74,8 @@ const (
 // check refuses what could never have been written by Post.
 func (e *Entry) check() error {
 	switch {
-	case e.V != Version:
-		return fmt.Errorf("%w: version %d, this program reads %d", ErrEntry, e.V, Version)
+	case e.V < 1 || e.V > Version:
+		return fmt.Errorf("%w: version %d, this program reads 1 to %d", ErrEntry, e.V, Version)
 	case e.Kind == "" || len(e.Kind) > maxName:
 		return fmt.Errorf("%w: kind of %d bytes", ErrEntry, len(e.Kind))
 	case e.Key == "" || len(e.Key) > maxName:

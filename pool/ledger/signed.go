@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/format"
 	"github.com/adit-pool/adit/pool/merkle"
 )
 
@@ -44,7 +45,7 @@ type SignedHead struct {
 	Signature Hex `json:"signature"`
 }
 
-const signedVersion = 1
+const signedVersion = 1 + format.Raise
 
 // ErrSignedHead is wrapped by every refusal of a signed head.
 var ErrSignedHead = errors.New("not a right signed head")
@@ -112,8 +113,8 @@ func ParseSignedHead(b []byte) (*SignedHead, error) {
 	if err := dec.Decode(&h); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSignedHead, err)
 	}
-	if h.V != signedVersion {
-		return nil, fmt.Errorf("%w: version %d, this program reads %d", ErrSignedHead, h.V, signedVersion)
+	if h.V < 1 || h.V > signedVersion {
+		return nil, fmt.Errorf("%w: version %d, this program reads 1 to %d", ErrSignedHead, h.V, signedVersion)
 	}
 	again, err := h.encode()
 	if err != nil {

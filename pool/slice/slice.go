@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/format"
 )
 
 // Reason says why a slice was closed.
@@ -65,8 +66,8 @@ type Slice struct {
 var ErrSlice = errors.New("not a slice")
 
 const (
-	Version    = 1
-	frameSize  = 8 // length and crc
+	Version    = 1 + format.Raise // of what is written; all from 1 are read
+	frameSize  = 8                // length and crc
 	fixedSize  = frameSize + 2 + 8 + 32 + 32 + 16 + 24 + 32 + 16 + 32
 	rootOffset = fixedSize - 32 // of the root in a record
 	maxSlice   = 1 << 28
@@ -162,8 +163,8 @@ func Parse(record []byte) (*Slice, error) {
 		return nil, fmt.Errorf("%w: crc %08x, want %08x", ErrSlice, got, want)
 	}
 	p := &parser{b: record[frameSize:]}
-	if v := p.take(1)[0]; v != Version {
-		return nil, fmt.Errorf("%w: version %d, this program reads %d", ErrSlice, v, Version)
+	if v := p.take(1)[0]; v == 0 || v > Version {
+		return nil, fmt.Errorf("%w: version %d, this program reads 1 to %d", ErrSlice, v, Version)
 	}
 	s := &Slice{Reason: Reason(p.take(1)[0])}
 	s.Number = p.u64()
