@@ -92,29 +92,34 @@ func (a Account) check() error {
 	case CoinbaseImmature, Wallet, Carry, PoolFee, PoolFeeImmature, NetworkFee, OperatorEquity, SuspenseUnknown:
 		return nil
 	}
-	bad := fmt.Errorf("account %.140q: %w", string(a), ErrAccount)
+	if !a.valid() {
+		return fmt.Errorf("account %.140q: %w", string(a), ErrAccount)
+	}
+	return nil
+}
+
+// valid is the rule of names that are not fixed.
+func (a Account) valid() bool {
 	if len(a) > maxAccountLength {
-		return bad
+		return false
 	}
 	if strings.HasPrefix(string(a), minerPrefix) {
-		if _, _, ok := a.Miner(); !ok {
-			return bad
-		}
-		return nil
+		_, _, ok := a.Miner()
+		return ok
 	}
 	kind, rest, found := strings.Cut(string(a), ":")
 	if !found {
-		return bad
+		return false
 	}
 	switch kind {
 	case "assets", "liab", "income", "expense", "equity", "suspense":
 	default:
-		return bad
+		return false
 	}
 	for part := range strings.SplitSeq(rest, ":") {
 		if part == "" || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return bad
+			return false
 		}
 	}
-	return nil
+	return true
 }
