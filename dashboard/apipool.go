@@ -101,7 +101,7 @@ func (p *poolState) json(snap *snapshot) poolJSON {
 		RewardAddress: i.RewardAddress, Maturity: i.Maturity, Stratum: orEmpty(i.Stratum),
 		Hashrate: finite(v.Hashrate), Miners: v.Miners, Workers: v.Workers, Sessions: live.Sessions,
 		Height: v.Height, NetworkDifficulty: finite(v.NetworkDifficulty), NetworkWork: v.NetworkWork,
-		JobTime: timeText(live.Job), Backlog: v.Backlog, JournalError: live.JournalError,
+		JobTime: timeText(live.Job), Backlog: live.Backlog, JournalError: live.JournalError,
 		Accepted: v.Accepted, Rejected: orNone(v.Rejected), Nodes: make([]nodeJSON, 0, len(live.Nodes)),
 		Ledger: ledgerJSON{snap.head.Seq, snap.head.Term, hex.EncodeToString(snap.head.Hash[:])},
 		Failed: orEmpty(p.failures(snap)),

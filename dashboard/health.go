@@ -54,10 +54,11 @@ func (s *Server) readyz(r request) error {
 func (p *poolState) state(snap *snapshot) (live Live, known bool) {
 	if f := p.server.opts.Live; f != nil {
 		if live, ok := f(p.info.ID); ok {
+			live.Backlog = max(live.Backlog, snap.view.Backlog) // of other edges too, as long as Redis is there
 			return live, true
 		}
 	}
-	live = Live{Nodes: snap.view.Nodes, JournalError: snap.view.JournalError, Sessions: snap.view.Sessions}
+	live = Live{Nodes: snap.view.Nodes, JournalError: snap.view.JournalError, Sessions: snap.view.Sessions, Backlog: snap.view.Backlog}
 	if snap.view.JobTime > 0 {
 		live.Job = time.UnixMilli(snap.view.JobTime)
 	}
@@ -70,10 +71,13 @@ func (p *poolState) failures(snap *snapshot) []failure {
 	add := func(part, format string, args ...any) {
 		out = append(out, failure{Pool: p.info.ID, Part: part, Error: fmt.Sprintf(format, args...)})
 	}
-	if snap.err != nil {
+	live, _ := p.state(snap)
+	switch {
+	case snap.err != nil && live.Backlog > 0:
+		add("redis", "%v; %d shares wait in the journal", snap.err, live.Backlog)
+	case snap.err != nil:
 		add("redis", "%v", snap.err)
 	}
-	live, _ := p.state(snap)
 	if up, why := nodesUp(live.Nodes); up == 0 {
 		add("node", "%s", why)
 	}

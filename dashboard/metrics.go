@@ -55,7 +55,7 @@ func (s *Server) metrics(r request) error {
 		for _, reason := range reasons(v.Rejected) {
 			gauge("pool_shares_last_day", `,result="rejected",reason=`+strconv.Quote(reason.Reason), float64(reason.Count))
 		}
-		gauge("pool_journal_backlog_shares", "", float64(v.Backlog))
+		gauge("pool_journal_backlog_shares", "", float64(live.Backlog))
 		flag("pool_journal_up", "", known && live.JournalError == "")
 		flag("pool_store_up", "", snap.err == nil)
 		if !snap.at.IsZero() {

@@ -65,6 +65,7 @@ type Live struct {
 	Nodes        []pool.NodeReport
 	JournalError string // "" when shares can be made durable
 	Sessions     int    // connections now
+	Backlog      uint64 // durable shares that Redis is not known to have
 }
 
 // Options configure a [Server].

@@ -191,8 +191,8 @@ func (p *poolState) health(snap *snapshot) (rows []healthRow, healthy bool) {
 		add(false, "Journal", "no edge has reported in the last minute")
 	case live.JournalError != "":
 		add(false, "Journal", "%s", live.JournalError)
-	case snap.view.Backlog > 0:
-		add(true, "Journal", "durable, %s shares on their way", countText(snap.view.Backlog))
+	case live.Backlog > 0:
+		add(true, "Journal", "durable, %s shares on their way", countText(live.Backlog))
 	default:
 		add(true, "Journal", "durable, nothing waiting")
 	}

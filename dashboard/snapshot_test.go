@@ -156,6 +156,9 @@ func TestReadyz(t *testing.T) {
 	f("no redis", func(f *fakeStore) { f.away = errFakeAway }, nil, "redis", "connection refused", "node", "no full node", "job", "no job")
 	well := Live{Job: toyNow, Nodes: []pool.NodeReport{{Name: "a", Up: true}}}
 	f("live wins", func(f *fakeStore) { f.view.JobTime, f.view.Nodes, f.view.JournalError = 0, nil, "old" }, &well)
+	waiting := well
+	waiting.Backlog = 1234
+	f("redis away for long", func(f *fakeStore) { f.away = errFakeAway }, &waiting, "redis", "1234 shares wait in the journal")
 	ill := Live{JournalError: "short write"}
 	f("live is ill", func(*fakeStore) {}, &ill, "node", "no full node", "journal", "short write", "job", "no job")
 }

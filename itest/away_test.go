@@ -96,7 +96,10 @@ func TestPartsAway(t *testing.T) {
 		}
 		return nil
 	})
-	pause(redis.PID(), "redis", func() { more("shares while Redis is away") })
+	pause(redis.PID(), "redis", func() {
+		more("shares while Redis is away")
+		ready(false, "redis", "shares wait in the journal")
+	})
 	more("shares after Redis came back")
 	stopRigs()
 	wg.Wait()

@@ -262,7 +262,7 @@ func (r *room) Allocation(block pool.Hash) ([]byte, error) {
 
 // live is what this process knows of its pool, fresher than Redis.
 func (r *room) live() dashboard.Live {
-	l := dashboard.Live{Nodes: r.ring.Report()}
+	l := dashboard.Live{Nodes: r.ring.Report(), Backlog: r.edge.Backlog()}
 	if j := r.engine.Current(); j != nil {
 		l.Job = j.Created
 	}
