@@ -49,7 +49,11 @@ var imports = []importRule{
 	{"payout/claim", nil, "signatures of addresses stand alone"},
 	{"payout/desk", []string{"payout", "pool"}, "answers commands, decides nothing"},
 	{"payout", []string{"payout/build", "payout/sign", "payout/claim", "pool", "pool/ledger", "pool/node", "pool/node/rpc", "pool/chain/..."}, "pays from the books, by a node"},
-	{"dashboard/...", []string{"pool", "pool/ledger", "payout"}, "shows, and calls the ledger role to act"},
+	{"dashboard/web", nil, "HTTP, whatever is shown"},
+	{"dashboard/locale", nil, "words and numbers, whatever is shown"},
+	{"dashboard/view", []string{"pool", "pool/ledger", "payout"}, "what is shown, whoever asks"},
+	{"dashboard/api", []string{"dashboard/view", "dashboard/web", "pool", "pool/ledger", "payout"}, "the same values for programs"},
+	{"dashboard", []string{"dashboard/...", "pool", "pool/ledger", "payout"}, "shows, and calls the ledger role to act"},
 }
 
 // fenced modules and packages may be imported only where they are named. Test

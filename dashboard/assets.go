@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 
+	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/valyala/fasthttp"
 )
 
@@ -54,7 +55,7 @@ func loadAssets() (*assets, error) {
 		sum := sha256.Sum256(b)
 		fmt.Fprintf(all, "%s\x00%x\n", e.Name(), sum)
 		f := asset{contentType: kind, tag: hex.EncodeToString(sum[:12]), plain: b}
-		if z := gzipped(b, gzip.BestCompression); len(z) < len(b) {
+		if z := web.Gzipped(b, gzip.BestCompression); len(z) < len(b) {
 			f.gzip = z
 		}
 		if z := brotlied(b); len(z) < len(b) {
@@ -75,19 +76,19 @@ func brotlied(b []byte) []byte { return fasthttp.AppendBrotliBytesLevel(nil, b, 
 func (a *assets) path(name string) string { return "/assets/" + a.version + "/" + name }
 
 // serve answers for an asset: path is its version and name.
-func (a *assets) serve(r request, path []string) error {
+func (a *assets) serve(r web.Request, path []string) error {
 	if len(path) != 2 || path[0] != a.version {
-		return notFound("There is no such file.")
+		return web.NotFound("There is no such file.")
 	}
 	f, ok := a.files[path[1]]
 	if !ok {
-		return notFound("There is no such file.")
+		return web.NotFound("There is no such file.")
 	}
 	body, coding := f.plain, ""
 	switch {
-	case f.brotli != nil && accepts(r.RequestCtx, "br"):
+	case f.brotli != nil && web.Accepts(r.RequestCtx, "br"):
 		body, coding = f.brotli, "br"
-	case f.gzip != nil && accepts(r.RequestCtx, "gzip"):
+	case f.gzip != nil && web.Accepts(r.RequestCtx, "gzip"):
 		body, coding = f.gzip, "gzip"
 	}
 	tag := `"` + f.tag + `"`
@@ -98,7 +99,7 @@ func (a *assets) serve(r request, path []string) error {
 	h.Set("ETag", tag)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
-	if matches(string(r.Request.Header.Peek("If-None-Match")), tag) {
+	if web.Matches(string(r.Request.Header.Peek("If-None-Match")), tag) {
 		r.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
 	}

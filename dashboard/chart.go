@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/pool"
 )
 
@@ -17,6 +18,7 @@ const (
 // chart is a hashrate history as a page shows it without JavaScript: a drawing and a table.
 type chart struct {
 	Source string // where the values are as JSON
+	Steps  string // resolutions that there are, the shown one first
 	Bucket int64  // seconds a point
 	Label  string
 	Line   string // SVG path of the running mean
@@ -33,8 +35,8 @@ type chartHour struct {
 }
 
 // chartOf draws points of the given bucket (seconds); means are over ten minutes.
-func chartOf(points []pool.HistoryPoint, bucket int64, source, label string) chart {
-	c := chart{Source: source, Bucket: bucket, Label: label}
+func chartOf(points []pool.HistoryPoint, bucket int64, source, steps, label string) chart {
+	c := chart{Source: source, Steps: steps, Bucket: bucket, Label: label}
 	if len(points) == 0 {
 		return c
 	}
@@ -67,7 +69,7 @@ func chartOf(points []pool.HistoryPoint, bucket int64, source, label string) cha
 		row := chartHour{Time: time.Unix(hour*3600, 0).UTC()}
 		n := 0
 		for ; i >= 0 && points[i].Time/3600 == hour; i-- {
-			row.Hashrate += finite(points[i].Hashrate)
+			row.Hashrate += view.Finite(points[i].Hashrate)
 			row.Workers = max(row.Workers, points[i].Workers)
 			n++
 		}
@@ -82,9 +84,9 @@ func runningMean(points []pool.HistoryPoint, n int) []float64 {
 	out := make([]float64, len(points))
 	var sum float64
 	for i := range points {
-		sum += finite(points[i].Hashrate)
+		sum += view.Finite(points[i].Hashrate)
 		if i >= n {
-			sum -= finite(points[i-n].Hashrate)
+			sum -= view.Finite(points[i-n].Hashrate)
 		}
 		out[i] = max(sum, 0) / float64(min(i+1, n))
 	}

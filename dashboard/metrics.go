@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/adit-pool/adit/dashboard/view"
+	"github.com/adit-pool/adit/dashboard/web"
 )
 
 // meter counts the dashboard's own work.
@@ -25,17 +27,17 @@ func (m *meter) count(status int) {
 }
 
 // metrics answers in the Prometheus text format. No label comes from a miner.
-func (s *Server) metrics(r request) error {
+func (s *Server) metrics(r web.Request) error {
 	var buf bytes.Buffer
 	now := s.now()
 	metrics.WriteGaugeUint64(&buf, fmt.Sprintf("pool_build_info{version=%q}", s.opts.Version), 1)
 	metrics.WriteGaugeFloat64(&buf, "pool_uptime_seconds", now.Sub(s.started).Seconds())
-	for _, p := range s.pools {
-		snap := p.snapshot(r)
-		live, known := p.state(snap)
-		label := "pool=" + strconv.Quote(p.info.ID)
+	for _, p := range s.board.Pools {
+		snap := p.Snapshot()
+		live, known := p.State(snap)
+		label := "pool=" + strconv.Quote(p.Info.ID)
 		gauge := func(name, more string, v float64) {
-			metrics.WriteGaugeFloat64(&buf, name+"{"+label+more+"}", finite(v))
+			metrics.WriteGaugeFloat64(&buf, name+"{"+label+more+"}", view.Finite(v))
 		}
 		flag := func(name, more string, ok bool) {
 			v := 0.0
@@ -44,7 +46,7 @@ func (s *Server) metrics(r request) error {
 			}
 			gauge(name, more, v)
 		}
-		v := &snap.view
+		v := &snap.View
 		gauge("pool_hashrate_hashes_per_second", `,window="10m"`, v.Hashrate)
 		gauge("pool_miners", "", float64(v.Miners))
 		gauge("pool_workers", "", float64(v.Workers))
@@ -57,9 +59,9 @@ func (s *Server) metrics(r request) error {
 		}
 		gauge("pool_journal_backlog_shares", "", float64(live.Backlog))
 		flag("pool_journal_up", "", known && live.JournalError == "")
-		flag("pool_store_up", "", snap.err == nil)
-		if !snap.at.IsZero() {
-			gauge("pool_store_age_seconds", "", now.Sub(snap.at).Seconds())
+		flag("pool_store_up", "", snap.Err == nil)
+		if !snap.At.IsZero() {
+			gauge("pool_store_age_seconds", "", now.Sub(snap.At).Seconds())
 		}
 		if !live.Job.IsZero() {
 			gauge("pool_job_age_seconds", "", now.Sub(live.Job).Seconds())
@@ -68,11 +70,11 @@ func (s *Server) metrics(r request) error {
 			flag("pool_node_up", ",node="+strconv.Quote(n.Name), n.Up)
 			gauge("pool_node_height", ",node="+strconv.Quote(n.Name), float64(n.Height))
 		}
-		gauge("pool_blocks", "", float64(snap.blocks.total))
-		gauge("pool_payouts", "", float64(snap.payouts.total))
-		gauge("pool_ledger_sequence", "", float64(snap.head.Seq))
-		gauge("pool_ledger_term", "", float64(snap.head.Term))
-		flag("pool_ready", "", len(p.failures(snap)) == 0)
+		gauge("pool_blocks", "", float64(snap.Blocks.Total))
+		gauge("pool_payouts", "", float64(snap.Payouts.Total))
+		gauge("pool_ledger_sequence", "", float64(snap.Head.Seq))
+		gauge("pool_ledger_term", "", float64(snap.Head.Term))
+		flag("pool_ready", "", len(p.Failures(snap)) == 0)
 	}
 	s.meter.set.WritePrometheus(&buf)
 	metrics.WriteProcessMetrics(&buf)

@@ -3,39 +3,38 @@ package dashboard
 import (
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 
+	"github.com/adit-pool/adit/dashboard/view"
+	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/valyala/fasthttp"
 )
 
-const (
-	defaultLimit = 20
-	maxLimit     = 100     // rows of one answer
-	maxOffset    = 1 << 30 // rows left out before them
-)
-
 // handle answers one request.
-func (s *Server) handle(r request) {
+func (s *Server) handle(r web.Request) {
 	s.meter.requests.Inc()
-	secure(&r.Response.Header)
+	web.Secure(&r.Response.Header)
 	if !r.IsGet() && !r.IsHead() {
 		r.Response.Header.Set("Allow", "GET, HEAD")
-		r.problem(problem{Status: fasthttp.StatusMethodNotAllowed, Detail: "only GET and HEAD"})
+		r.Problem(web.Problem{Status: fasthttp.StatusMethodNotAllowed, Detail: "only GET and HEAD"})
 		return
 	}
 	path := strings.Split(strings.Trim(string(r.Path()), "/"), "/")
-	if path[0] == "api" || len(path) == 1 && (path[0] == "readyz" || path[0] == "livez") {
-		if err := s.api(r, path); err != nil {
-			f := asFail(err)
-			s.meter.count(f.status)
-			r.problem(problem{Status: f.status, Detail: f.detail})
+	if path[0] != "assets" && path[0] != "livez" && path[0] != "readyz" && path[0] != "metrics" && !s.limiter.Allow(r, s.now()) {
+		s.meter.count(fasthttp.StatusTooManyRequests)
+		return
+	}
+	if path[0] == "api" && len(path) > 1 || len(path) == 1 && (path[0] == "readyz" || path[0] == "livez") {
+		if err := s.machine(r, path); err != nil {
+			f := web.AsFail(err)
+			s.meter.count(f.Status)
+			r.Problem(web.Problem{Status: f.Status, Detail: f.Detail})
 		}
 		return
 	}
 	if err := s.site(r, path); err != nil {
-		f := asFail(err)
-		s.meter.count(f.status)
+		f := web.AsFail(err)
+		s.meter.count(f.Status)
 		s.pages.fail(r, f)
 	}
 }
@@ -43,7 +42,7 @@ func (s *Server) handle(r request) {
 // refuse answers what fasthttp could not read as a request.
 func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {
 	s.meter.count(fasthttp.StatusBadRequest)
-	r := request{RequestCtx: c}
+	r := web.Request{RequestCtx: c}
 	status, detail := fasthttp.StatusBadRequest, "not an HTTP request that can be answered"
 	switch e := err.(type) {
 	case *fasthttp.ErrSmallBuffer:
@@ -57,64 +56,25 @@ func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {
 		status, detail = fasthttp.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxBody)
 	}
 	c.Response.Reset()
-	secure(&c.Response.Header)
-	r.problem(problem{Status: status, Detail: detail})
+	web.Secure(&c.Response.Header)
+	r.Problem(web.Problem{Status: status, Detail: detail})
 	c.SetConnectionClose()
 }
 
-// api answers below /api and the health checks.
-func (s *Server) api(r request, path []string) error {
-	switch {
-	case path[0] == "livez":
+// machine answers programs.
+func (s *Server) machine(r web.Request, path []string) error {
+	switch path[0] {
+	case "livez":
 		return s.livez(r)
-	case path[0] == "readyz":
+	case "readyz":
 		return s.readyz(r)
-	case len(path) < 3 || len(path) > 7 || path[1] != "v1" || path[2] != "pools":
-		return notFound("no such path; /api/v1/pools is where the API begins")
-	case len(path) == 3:
-		return s.apiPools(r)
 	}
-	p := s.byID[path[3]]
-	if p == nil {
-		return notFound(fmt.Sprintf("no pool %.40q", path[3]))
-	}
-	if len(path) == 4 {
-		return s.apiPool(r, p)
-	}
-	what, id := path[4], ""
-	if len(path) >= 6 {
-		id = path[5]
-	}
-	if len(path) == 7 {
-		if what == "blocks" && path[6] == "allocation" {
-			return s.apiAllocation(r, p, id)
-		}
-		return notFound("no such path below " + what)
-	}
-	switch {
-	case what == "blocks" && id == "":
-		return s.apiBlocks(r, p)
-	case what == "blocks":
-		return s.apiBlock(r, p, id)
-	case what == "payouts" && id == "":
-		return s.apiPayouts(r, p)
-	case what == "payouts":
-		return s.apiPayout(r, p, id)
-	case what == "heads" && id == "":
-		return s.apiHeads(r, p)
-	case what == "heads":
-		return s.apiHead(r, p, id)
-	case what == "miners" && id != "":
-		return s.apiMiner(r, p, id)
-	}
-	return notFound("no such path below the pool; there are blocks, payouts, heads and miners/{address}")
+	return s.api.Handle(r, path[1:])
 }
 
 // site answers pages, assets and metrics.
-func (s *Server) site(r request, path []string) error {
+func (s *Server) site(r web.Request, path []string) error {
 	switch path[0] {
-	case "":
-		return s.pageOverview(r, s.pools)
 	case "metrics":
 		if len(path) == 1 {
 			return s.metrics(r)
@@ -123,61 +83,78 @@ func (s *Server) site(r request, path []string) error {
 		return s.assets.serve(r, path[1:])
 	case "favicon.ico":
 		if len(path) == 1 {
-			return r.redirect(s.assets.path("favicon.svg"))
+			return r.RedirectTo(s.assets.path("favicon.svg"))
+		}
+	case "language":
+		if len(path) == 1 {
+			return s.pages.choose(r)
+		}
+	case "users", "stats": // where rigs' own pages and other pools put a miner's page
+		if len(path) == 2 {
+			return r.RedirectTo(userPath(path[1]))
+		}
+	case "app": // "/#/app/ADDRESS" is a path to the browser's script alone; it asks for this
+		if len(path) == 2 {
+			return r.RedirectTo(userPath(path[1]))
 		}
 	case "user":
-		switch len(path) {
-		case 1:
+		switch {
+		case len(path) == 1:
 			address := strings.TrimSpace(string(r.QueryArgs().Peek("address")))
 			if address == "" {
-				return r.redirect("/")
+				return r.RedirectTo("/")
 			}
-			return r.redirect("/user/" + url.PathEscape(address))
-		case 2:
+			return r.RedirectTo(userPath(address))
+		case len(path) == 2:
 			return s.pageUser(r, path[1])
+		case len(path) == 4 && path[2] == "w":
+			return s.pageWorker(r, path[1], path[3])
+		}
+	case "rejects":
+		if len(path) <= 2 {
+			return s.pageRejects(r, path[1:])
 		}
 	default:
-		p := s.byID[path[0]]
-		switch {
-		case p == nil:
-		case len(path) == 1:
-			return s.pageOverview(r, []*poolState{p})
-		case len(path) == 2 && path[1] == "blocks":
-			return s.pageBlocks(r, p)
-		case len(path) == 3 && path[1] == "blocks":
-			return s.pageBlock(r, p, path[2])
-		case len(path) == 2 && path[1] == "payments":
-			return s.pagePayments(r, p)
+		if len(path) == 1 {
+			switch path[0] {
+			case "":
+				return s.pageOverview(r, s.board.Pools)
+			case "start":
+				return s.pageStart(r)
+			case "status":
+				return s.pageStatus(r)
+			case "api":
+				return s.pageAPI(r)
+			}
+		}
+		if p := s.board.Pool(path[0]); p != nil {
+			return s.poolPage(r, p, path[1:])
 		}
 	}
-	return notFound("There is no page at this address.")
+	return web.NotFound("There is no page at this address.")
 }
 
-// redirect sends the client to a path of this site.
-func (r request) redirect(path string) error {
-	r.Response.Header.Set("Location", path)
-	r.Response.Header.Set("Cache-Control", "no-store")
-	r.SetStatusCode(fasthttp.StatusSeeOther)
-	return nil
-}
-
-// page reads limit and offset of the query.
-func (r request) page() (limit, offset int, err error) {
-	limit = defaultLimit
-	for _, v := range []struct {
-		name     string
-		to       *int
-		min, max int
-	}{{"limit", &limit, 1, maxLimit}, {"offset", &offset, 0, maxOffset}} {
-		text := string(r.QueryArgs().Peek(v.name))
-		if text == "" {
-			continue
-		}
-		n, e := strconv.ParseUint(text, 10, 31)
-		if e != nil || int(n) < v.min || int(n) > v.max {
-			return 0, 0, fail{fasthttp.StatusBadRequest, fmt.Sprintf("%s must be a number from %d to %d", v.name, v.min, v.max)}
-		}
-		*v.to = int(n)
+func (s *Server) poolPage(r web.Request, p *view.Pool, path []string) error {
+	switch {
+	case len(path) == 0:
+		return s.pageOverview(r, []*view.Pool{p})
+	case len(path) == 1 && path[0] == "blocks":
+		return s.pageBlocks(r, p)
+	case len(path) == 2 && path[0] == "blocks":
+		return s.pageBlock(r, p, path[1])
+	case len(path) == 1 && path[0] == "payments":
+		return s.pagePayments(r, p)
+	case len(path) == 1 && path[0] == "leaders":
+		return s.pageLeaders(r, p)
 	}
-	return limit, offset, nil
+	return web.NotFound("There is no page at this address.")
+}
+
+func userPath(address string) string { return "/user/" + url.PathEscape(address) }
+
+func workerPath(address, name string) string {
+	if name == "" {
+		name = "~"
+	}
+	return userPath(address) + "/w/" + url.PathEscape(name)
 }

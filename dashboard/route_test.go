@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/adit-pool/adit/dashboard/boardtest"
+	"github.com/adit-pool/adit/dashboard/view"
+	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
@@ -18,7 +21,7 @@ import (
 
 func checkSecure(t *testing.T, what string, a answer) {
 	t.Helper()
-	for name, want := range map[string]string{"Content-Security-Policy": contentSecurity, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {
+	for name, want := range map[string]string{"Content-Security-Policy": web.ContentSecurity, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {
 		if got := a.get(name); got != want {
 			t.Errorf("%s: %s is %q", what, name, got)
 		}
@@ -36,10 +39,10 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s: %d, want %d: %.200s", path, a.status, status, a.body)
 		}
 		checkSecure(t, path, a)
-		api := strings.HasPrefix(path, "/api")
+		api := strings.HasPrefix(path, "/api/")
 		switch kind := a.get("Content-Type"); {
-		case api && status == 200 && kind != typeJSON, api && status >= 400 && kind != typeProblem,
-			!api && status == 404 && !strings.HasPrefix(path, "/livez") && kind != typeHTML:
+		case api && status == 200 && kind != web.TypeJSON, api && status >= 400 && kind != web.TypeProblem,
+			!api && status == 404 && !strings.HasPrefix(path, "/livez") && kind != web.TypeHTML:
 			t.Errorf("%s: content type %q", path, kind)
 		}
 		if api && !json.Valid([]byte(a.body)) {
@@ -66,7 +69,7 @@ func TestPaths(t *testing.T) {
 func TestProblem(t *testing.T) {
 	s := newSite(t, nil)
 	a := s.get("/api/v1/pools/toy/miners/bc1qother")
-	var p problem
+	var p web.Problem
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil || p.Status != 404 || p.Title != "Not Found" || p.Type != "about:blank" ||
 		!strings.Contains(p.Detail, "does not begin with toy1") {
 		t.Errorf("%v %+v", err, p)
@@ -81,7 +84,7 @@ func TestNotHTTP(t *testing.T) {
 	f := func(what, request string, status int) {
 		t.Helper()
 		a := s.raw(request)
-		if a.status != status || a.get("Content-Type") != typeProblem {
+		if a.status != status || a.get("Content-Type") != web.TypeProblem {
 			t.Errorf("%s: %d %s, want %d", what, a.status, a.body, status)
 		}
 		checkSecure(t, what, a)
@@ -126,39 +129,40 @@ func TestHostileText(t *testing.T) {
 		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `'-alert(1)-'`, `</td></table><svg onload=alert(1)>`, `javascript:alert(1)`,
 		`{{.}}`, `</script><script>alert(2)</script>`, "\u202ereversed", "a\x00b", `=HYPERLINK("http://evil")`, `<!--`, `<a href=//evil>`, "&lt;b&gt;",
 	}
-	account := s.store.accounts[accountOfToy("toy1alice")]
-	s.store.change(func() {
-		w := account.view.Workers[0]
-		account.view.Workers = nil
+	account := s.store.Accounts[accountOfToy("toy1alice")]
+	s.store.Change(func() {
+		w := account.View.Workers[0]
+		account.View.Workers = nil
 		for _, h := range hostile {
 			w.Name, w.Agent, w.Rejected = h, h, map[string]uint64{h: 3}
-			account.view.Workers = append(account.view.Workers, w)
+			account.View.Workers = append(account.View.Workers, w)
 		}
-		account.view.Address = hostile[0]
-		s.store.accounts[accountOfToy("toy1alice")] = account
+		account.View.Address = hostile[0]
+		s.store.Accounts[accountOfToy("toy1alice")] = account
 		for i, h := range hostile[:2] {
-			s.store.view.Nodes[i].Name, s.store.view.Nodes[i].Error, s.store.view.Nodes[i].Up = h, h, false
+			s.store.Pool.Nodes[i].Name, s.store.Pool.Nodes[i].Error, s.store.Pool.Nodes[i].Up = h, h, false
 		}
-		s.store.view.JournalError = hostile[2]
-		s.store.view.Rejected[hostile[1]] = 1
+		s.store.Pool.JournalError = hostile[2]
+		s.store.Pool.Rejected[hostile[1]] = 1
 	})
-	paths := []string{"/", "/toy", "/user/toy1alice", "/toy/blocks", "/toy/payments", "/readyz"}
+	paths := []string{"/", "/toy", "/user/toy1alice", "/toy/blocks", "/toy/payments", "/toy/leaders", "/status", "/readyz", "/api/v1/pools/toy/miners/toy1alice", "/api/v1/pools/toy/miners/toy1alice/workers?format=csv"}
 	for _, h := range hostile {
 		e := escape(h)
 		paths = append(paths, "/user/"+e, "/user/toy1"+e, "/"+e, "/toy/blocks/"+e, "/toy/blocks?limit="+e, "/api/v1/pools/"+e, "/api/v1/pools/toy/miners/"+e,
-			"/api/v1/pools/toy/payouts/"+e, "/user?address="+e, "/?"+e, "/assets/"+e)
+			"/api/v1/pools/toy/payouts/"+e, "/user?address="+e, "/?"+e, "/assets/"+e, "/user/toy1alice/w/"+e, "/rejects/"+e, "/language?set=de&to="+e, "/users/"+e, "/stats/"+e, "/app/"+e, "/api/v1/pools/toy/miners/toy1alice/workers/"+e,
+			"/toy/blocks?cursor="+e, "/api/v1/pools/toy/history?step="+e)
 	}
 	for _, path := range paths {
 		a := s.get(path)
 		checkSecure(t, path, a)
-		if m := unsafe(a.body); m != "" && a.get("Content-Type") == typeHTML {
+		if m := unsafe(a.body); m != "" && a.get("Content-Type") == web.TypeHTML {
 			t.Errorf("%s: %q", path, m)
 		}
 		if strings.ContainsAny(a.get("Location"), "\r\n") || strings.HasPrefix(a.get("Location"), "//") {
 			t.Errorf("%s: redirected to %q", path, a.get("Location"))
 		}
 		for _, h := range hostile {
-			if strings.HasPrefix(h, "<") && strings.Contains(a.body, h) && h != "<!--" {
+			if strings.HasPrefix(h, "<") && strings.Contains(a.body, h) && h != "<!--" && a.get("Content-Type") != web.TypeCSV {
 				t.Errorf("%s: holds %q as it is", path, h)
 			}
 		}
@@ -194,7 +198,7 @@ func TestDrain(t *testing.T) {
 	s := newSite(t, nil)
 	s.get("/livez")
 	gate := make(chan struct{})
-	s.store.change(func() { s.store.gate = gate })
+	s.store.Change(func() { s.store.Gate = gate })
 	s.wait(time.Minute)
 	idle, err := s.dial() // sends nothing
 	if err != nil {
@@ -207,7 +211,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("a request in flight got %d: %s", a.status, a.body)
 		}
 	})
-	await(t, "the request in flight", func() bool { return len(s.server.pools[0].calls) > 0 })
+	await(t, "the request in flight", func() bool { return s.server.board.Pools[0].Calls() > 0 })
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	close(gate)
@@ -218,18 +222,21 @@ func TestDrain(t *testing.T) {
 }
 
 func TestServeEndsBeforeItBegan(t *testing.T) {
-	server, err := New(Options{Pools: []PoolInfo{toyInfo("toy", &fakeStore{})}, Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
+	f := func() *Server {
+		server, err := New(Options{Pools: []view.PoolInfo{boardtest.Info("toy", &boardtest.Store{})}, Log: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return server
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := server.Serve(ctx, fasthttputil.NewInmemoryListener()); err != nil {
+	if err := f().Serve(ctx, fasthttputil.NewInmemoryListener()); err != nil {
 		t.Fatal(err)
 	}
 	ln := fasthttputil.NewInmemoryListener()
 	ln.Close()
-	if err := server.Serve(context.Background(), ln); err == nil {
+	if err := f().Serve(context.Background(), ln); err == nil {
 		t.Fatal("a closed listener is served")
 	}
 }
@@ -279,23 +286,23 @@ func TestConnectionCap(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	f := func(want string, pools ...PoolInfo) {
+	f := func(want string, pools ...view.PoolInfo) {
 		t.Helper()
 		if _, err := New(Options{Pools: pools}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	store := &fakeStore{}
+	store := &boardtest.Store{}
 	f("no pool")
-	for id := range siteParts {
-		f("cannot be part", toyInfo(id, store))
+	for id := range view.SiteParts {
+		f("cannot be part", boardtest.Info(id, store))
 	}
-	f("cannot be part", toyInfo("", store))
-	f("cannot be part", toyInfo("A", store))
-	f("cannot be part", toyInfo(strings.Repeat("a", 33), store))
-	f("twice", toyInfo("a", store), toyInfo("a", store))
-	f("no chain or no store", PoolInfo{ID: "a"})
-	bad := toyInfo("a", store)
+	f("cannot be part", boardtest.Info("", store))
+	f("cannot be part", boardtest.Info("A", store))
+	f("cannot be part", boardtest.Info(strings.Repeat("a", 33), store))
+	f("twice", boardtest.Info("a", store), boardtest.Info("a", store))
+	f("no chain or no store", view.PoolInfo{ID: "a"})
+	bad := boardtest.Info("a", store)
 	bad.Decimals = 19
 	f("decimals", bad)
 }
@@ -309,29 +316,75 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+func TestRedirects(t *testing.T) {
+	s := newSite(t, nil)
+	for path, want := range map[string]string{
+		"/users/toy1bob": "/user/toy1bob", "/stats/toy1bob": "/user/toy1bob", "/app/toy1bob": "/user/toy1bob", "/user?address=+toy1bob+": "/user/toy1bob",
+		"/language?set=de&to=/toy": "/toy", "/language?set=de&to=//evil.example": "/", "/language?set=de&to=https://evil.example": "/", "/language?set=de&to=/%5cevil.example": "/",
+		"/language?set=de": "/", "/language?set=de&to=/a%0d%0ab": "/",
+	} {
+		if a := s.get(path); a.status != 303 || a.get("Location") != want {
+			t.Errorf("%s: %d to %q, want %q", path, a.status, a.get("Location"), want)
+		}
+	}
+}
+
+func TestLanguages(t *testing.T) {
+	s := newSite(t, nil)
+	for header, want := range map[string]string{"": "en", "de-AT, en;q=0.5": "de", "fr, zh-CN;q=0.8": "zh", "en;q=0.1, ru": "ru", "xx": "en", "de;q=x": "en"} {
+		if a := s.get("/", "Accept-Language", header); a.get("Content-Language") != want || !strings.Contains(a.body, `<html lang="`+want+`"`) {
+			t.Errorf("%q gives %s", header, a.get("Content-Language"))
+		}
+	}
+	if a := s.get("/", "Accept-Language", "de", "Cookie", "lang=es"); a.get("Content-Language") != "es" {
+		t.Errorf("the cookie gives %s", a.get("Content-Language"))
+	}
+	if a := s.get("/language?set=ru&to=/"); !strings.HasPrefix(a.get("Set-Cookie"), "lang=ru;") {
+		t.Errorf("cookie %q", a.get("Set-Cookie"))
+	}
+}
+
+func TestLimit(t *testing.T) {
+	s := newSite(t, func(o *Options) { o.PerMinute = 5 })
+	for i := range 5 {
+		if a := s.get("/api/v1/pools"); a.status != 200 || a.get("RateLimit") != fmt.Sprintf(`"requests";r=%d;t=45`, 4-i) || a.get("RateLimit-Policy") != `"requests";q=5;w=60` {
+			t.Fatalf("request %d: %d, %s", i, a.status, a.get("RateLimit"))
+		}
+	}
+	if a := s.get("/"); a.status != 429 || a.get("Retry-After") != "45" || a.get("Content-Type") != web.TypeProblem {
+		t.Errorf("the sixth: %d, %s", a.status, a.get("Retry-After"))
+	}
+	if a := s.get("/readyz"); a.status != 200 {
+		t.Errorf("health is limited: %d", a.status)
+	}
+	s.wait(45 * time.Second)
+	if a := s.get("/"); a.status != 200 {
+		t.Errorf("a minute later: %d", a.status)
+	}
+}
+
 func FuzzRequest(f *testing.F) {
-	for _, seed := range []string{"/", "/user/toy1alice", "/api/v1/pools/toy/blocks?limit=5&offset=55", "/user?address=%2f%2f", "/toy/blocks/%00", "/assets/../x", "//", "?"} {
+	for _, seed := range []string{"/", "/user/toy1alice", "/api/v1/pools/toy/blocks?limit=5&cursor=55", "/api/v1/pools/toy/miners/toy1bob/workers/a/history", "/language?set=de&to=//x", "/user?address=%2f%2f", "/toy/blocks/%00", "/assets/../x", "//", "?"} {
 		f.Add(seed, "gzip;q=0, br", `W/"x", *`)
 	}
-	store := fakePool("toy", toyNow, 8, time.Minute, toyMiners, toyScript)
-	server, err := New(Options{Pools: []PoolInfo{toyInfo("toy", store)}, NoDoc: errFakeNoDoc, Log: zerolog.Nop(), Now: func() time.Time { return toyNow }})
+	store := boardtest.Pool(8)
+	server, err := New(Options{Pools: []view.PoolInfo{boardtest.Info("toy", store)}, NoDoc: boardtest.ErrNoDoc, BadCursor: boardtest.ErrCursor, PerMinute: -1, Log: zerolog.Nop(), Now: func() time.Time { return boardtest.Start() }})
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.Cleanup(server.board.Close)
 	f.Fuzz(func(t *testing.T, uri, accept, match string) {
 		var c fasthttp.RequestCtx
 		c.Request.SetRequestURI(uri)
 		c.Request.Header.Set("Accept-Encoding", accept)
 		c.Request.Header.Set("If-None-Match", match)
-		var loads sync.WaitGroup
-		defer loads.Wait()
-		server.handle(request{RequestCtx: &c, base: context.Background(), loads: &loads})
+		server.handle(web.Request{RequestCtx: &c})
 		switch status := c.Response.StatusCode(); status {
-		case 200, 303, 304, 400, 404:
+		case 200, 303, 304, 400, 404, 429:
 		default:
 			t.Errorf("%q: %d %s", uri, status, c.Response.Body())
 		}
-		if string(c.Response.Header.Peek("Content-Security-Policy")) != contentSecurity {
+		if string(c.Response.Header.Peek("Content-Security-Policy")) != web.ContentSecurity {
 			t.Errorf("%q: no policy", uri)
 		}
 		if to := string(c.Response.Header.Peek("Location")); to != "" && (!strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//")) {

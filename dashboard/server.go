@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/adit-pool/adit/dashboard/api"
+	"github.com/adit-pool/adit/dashboard/view"
+	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 )
@@ -19,29 +22,28 @@ const (
 	idleTimeout  = 60 * time.Second // between two requests
 	maxHeader    = 8 << 10          // bytes of request line and headers
 	maxBody      = 1 << 10          // bytes; nothing here wants one
-	maxConns     = 4096             // open at once
+	maxConns     = 8192             // open at once, live streams included
+	perMinute    = 1200             // requests of one client
 	drainTime    = 5 * time.Second  // for requests in flight when the server ends
-	storeTime    = 2 * time.Second  // for the store to answer one request
 )
 
 // Server answers for all pools. It is safe for concurrent use.
 type Server struct {
-	opts    Options               // static
-	now     func() time.Time      // static
-	log     zerolog.Logger        // static
-	pools   []*poolState          // static, in the order of Options
-	byID    map[string]*poolState // static
-	assets  *assets               // static
-	pages   *pages                // static
-	started time.Time             // static
+	opts    Options          // static
+	now     func() time.Time // static
+	log     zerolog.Logger   // static
+	board   *view.Board      // static
+	api     *api.API         // static
+	events  *api.Events      // static
+	assets  *assets          // static
+	pages   *pages           // static
+	limiter web.Limiter
+	started time.Time // static
 	meter   meter
 }
 
 // New checks the options and prepares assets and templates.
 func New(o Options) (*Server, error) {
-	if err := o.check(); err != nil {
-		return nil, err
-	}
 	a, err := loadAssets()
 	if err != nil {
 		return nil, fmt.Errorf("load the dashboard's assets: %w", err)
@@ -50,38 +52,41 @@ func New(o Options) (*Server, error) {
 }
 
 func newServer(o Options, a *assets) (*Server, error) {
-	s := &Server{opts: o, now: o.Now, log: o.Log, assets: a, byID: make(map[string]*poolState)}
-	if s.now == nil {
-		s.now = time.Now
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if s.opts.MaxJobAge == 0 {
-		s.opts.MaxJobAge = 5 * time.Minute
+	if o.Tick == 0 {
+		o.Tick = api.Tick
 	}
-	s.started = s.now()
+	if o.PerMinute == 0 {
+		o.PerMinute = perMinute
+	}
+	board, err := view.New(view.Options{Pools: o.Pools, NoDoc: o.NoDoc, BadCursor: o.BadCursor, Live: o.Live, MaxJobAge: o.MaxJobAge, Log: o.Log, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{opts: o, now: o.Now, log: o.Log, board: board, assets: a, started: o.Now(), limiter: web.Limiter{PerMinute: o.PerMinute}}
+	s.events = api.NewEvents(board, o.Tick)
+	s.api = api.New(board, o.Version, s.events)
 	s.meter.make()
-	var err error
 	if s.pages, err = loadPages(s); err != nil {
 		return nil, fmt.Errorf("load the dashboard's pages: %w", err)
-	}
-	for i := range o.Pools {
-		p := newPoolState(&s.opts.Pools[i], s)
-		s.pools = append(s.pools, p)
-		s.byID[p.info.ID] = p
 	}
 	return s, nil
 }
 
-// Serve answers on ln until ctx ends, then lets requests in flight finish, for at most five seconds. It
+// Serve, called once, answers on ln until ctx ends, then lets requests in flight finish, for at most five seconds. It
 // closes ln and returns when every goroutine it started is done; the error is nil after a drain.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	base, cancel := context.WithCancel(context.WithoutCancel(ctx)) // store calls of requests being drained
-	defer cancel()
-	var loads sync.WaitGroup // reads that outlive the request that began them
-	defer loads.Wait()
-	defer cancel()
+	defer s.board.Close()
+	live, endLive := context.WithCancel(context.WithoutCancel(ctx))
+	var ticker sync.WaitGroup
+	ticker.Go(func() { s.events.Run(live) })
+	defer ticker.Wait()
+	defer endLive()
 	conns := &trackedListener{Listener: ln, max: maxConns}
 	server := &fasthttp.Server{
-		Handler:               func(c *fasthttp.RequestCtx) { s.handle(request{RequestCtx: c, base: base, loads: &loads}) },
+		Handler:               func(c *fasthttp.RequestCtx) { s.handle(web.Request{RequestCtx: c}) },
 		ErrorHandler:          s.refuse,
 		ReadTimeout:           readTimeout,
 		WriteTimeout:          writeTimeout,
@@ -107,13 +112,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		err = fmt.Errorf("serve the dashboard: %w", err)
 	case <-ctx.Done():
 		conns.closeUnused()
-		drain, done := context.WithTimeout(base, drainTime)
+		endLive()
+		ticker.Wait()
+		drain, done := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		err = server.ShutdownWithContext(drain)
 		done()
 		if err != nil {
 			s.log.Debug().Err(err).Msg("dashboard requests were cut off")
 		}
-		cancel()
 		conns.Close() // shutdown leaves it open when serving had not begun yet
 		conns.closeAll()
 		<-ended

@@ -3,15 +3,15 @@ package dashboard
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/adit-pool/adit/dashboard/boardtest"
+	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
@@ -29,34 +29,14 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
 }
 
-// toyChain takes addresses that begin with "toy1"; upper and lower case are one.
-type toyChain struct{}
-
-func (toyChain) Script(address string) ([]byte, error) {
-	if !strings.HasPrefix(strings.ToLower(address), "toy1") {
-		return nil, fmt.Errorf("address refused: it does not begin with toy1: %q", address)
-	}
-	return toyScript(address), nil
-}
-
-func toyScript(address string) []byte {
-	h := sha256.Sum256([]byte(strings.ToLower(address)))
-	return h[:20]
-}
-
-var toyMiners = []string{"toy1alice", "toy1bob", "toy1carol", "toy1dave", "toy1erin"}
-
 // toyAssets compresses the assets once for all tests.
 var toyAssets = sync.OnceValues(loadAssets)
-
-// toyNow is when the tests' clock starts.
-var toyNow = time.Date(2026, 3, 4, 12, 30, 15, 0, time.UTC)
 
 // site is a running server with a clock of its own.
 type site struct {
 	t      *testing.T
 	server *Server
-	store  *fakeStore
+	store  *boardtest.Store
 	client *fasthttp.HostClient
 	dial   func() (net.Conn, error)
 	stop   func() error // ends the server and gives Serve's answer
@@ -76,16 +56,11 @@ func (s *site) wait(d time.Duration) {
 	s.now = s.now.Add(d)
 }
 
-func toyInfo(id string, store Store) PoolInfo {
-	return PoolInfo{ID: id, Coin: "toycoin", Network: "toynet", Symbol: "TOY", Decimals: 8, Scheme: "pplns", PPLNSN: "2", FeePPM: 10_000,
-		Threshold: 100_000_000, RewardAddress: "toy1reward", Stratum: []string{"stratum+tcp://127.0.0.1:3333"}, Maturity: 100, Chain: toyChain{}, Store: store}
-}
-
 // newSite serves a pool "toy" from a store of 60 blocks; edit may change the options.
 func newSite(t *testing.T, edit func(*Options)) *site {
 	t.Helper()
-	s := &site{t: t, now: toyNow, store: fakePool("toy", toyNow, 60, 21*time.Minute, toyMiners, toyScript)}
-	o := Options{Pools: []PoolInfo{toyInfo("toy", s.store)}, Version: "0.0.1", NoDoc: errFakeNoDoc, Log: zerolog.Nop(), Now: s.clock}
+	s := &site{t: t, now: boardtest.Start(), store: boardtest.Pool(60)}
+	o := Options{Pools: []view.PoolInfo{boardtest.Info("toy", s.store)}, Version: "0.0.1", NoDoc: boardtest.ErrNoDoc, BadCursor: boardtest.ErrCursor, PerMinute: -1, Log: zerolog.Nop(), Now: s.clock}
 	if edit != nil {
 		edit(&o)
 	}
@@ -128,6 +103,13 @@ type answer struct {
 }
 
 func (a answer) get(name string) string { return string(a.header.Peek(name)) }
+
+func (a answer) all(name string) (out []string) {
+	for _, v := range a.header.PeekAll(name) {
+		out = append(out, string(v))
+	}
+	return out
+}
 
 // get asks for a path; more are header names and values.
 func (s *site) get(path string, more ...string) answer {
@@ -173,33 +155,41 @@ func (s *site) raw(request string) answer {
 }
 
 func (s *site) blockHash(i int) string {
-	s.store.mu.Lock()
-	defer s.store.mu.Unlock()
-	return s.store.docs["blocks"][i].id
+	return s.store.ID("blocks", i)
 }
 
 func (s *site) payoutID(i int) string {
-	s.store.mu.Lock()
-	defer s.store.mu.Unlock()
-	return s.store.docs["payouts"][i].id
+	return s.store.ID("payouts", i)
 }
 
 // paths are one of each kind of answer.
 func (s *site) paths() map[string]int {
 	return map[string]int{
-		"/": 200, "/toy": 200, "/toy/blocks": 200, "/toy/blocks/" + s.blockHash(7): 200, "/toy/payments": 200,
+		"/": 200, "/toy": 200, "/toy/blocks": 200, "/toy/blocks/" + s.blockHash(7): 200, "/toy/payments": 200, "/toy/leaders": 200,
 		"/user/toy1alice": 200, "/user/TOY1ALICE": 200, "/user/toy1stranger": 200, "/user?address=toy1bob": 303, "/user": 303,
+		"/user/toy1alice/w/garage": 200, "/user/toy1alice/w/~": 200, "/start": 200, "/status": 200, "/api": 200,
+		"/rejects": 200, "/rejects/stale": 200, "/users/toy1bob": 303, "/stats/toy1bob": 303, "/app/toy1bob": 303, "/language?set=de&to=/toy": 303,
+		"/livez": 200, "/readyz": 200, "/metrics": 200, s.server.assets.path("site.css"): 200, "/favicon.ico": 303,
+
 		"/api/v1/pools": 200, "/api/v1/pools/toy": 200, "/api/v1/pools/toy/blocks": 200, "/api/v1/pools/toy/payouts": 200,
-		"/api/v1/pools/toy/blocks/" + s.blockHash(7): 200, "/api/v1/pools/toy/payouts/" + s.payoutID(1): 200,
-		"/api/v1/pools/toy/miners/toy1alice": 200, "/livez": 200, "/readyz": 200, "/metrics": 200,
-		s.server.assets.path("site.css"): 200, "/favicon.ico": 303,
+		"/api/v1/pools/toy/blocks?limit=3": 200, "/api/v1/pools/toy/blocks?limit=3&cursor=" + s.blockHash(3): 200, "/api/v1/pools/toy/payouts?limit=2": 200,
+		"/api/v1/pools/toy/blocks/" + s.blockHash(7): 200, "/api/v1/pools/toy/blocks/" + s.blockHash(0): 200, "/api/v1/pools/toy/payouts/" + s.payoutID(1): 200,
+		"/api/v1/pools/toy/miners/toy1alice": 200, "/api/v1/pools/toy/miners/toy1stranger": 200, "/api/v1/pools/toy/history": 200, "/api/v1/pools/toy/history?step=1h": 200,
+		"/api/v1/pools/toy/luck": 200, "/api/v1/pools/toy/heads": 200, "/api/v1/pools/toy/leaders": 200, "/api/v1/pools/toy/miners/toy1bob/history?step=1d": 200,
+		"/api/v1/pools/toy/miners/toy1bob/workers": 200, "/api/v1/pools/toy/miners/toy1bob/workers?limit=1": 200, "/api/v1/pools/toy/miners/toy1bob/workers?cursor=%3Dgarage": 200,
+		"/api/v1/pools/toy/miners/toy1bob/workers/garage": 200, "/api/v1/pools/toy/miners/toy1bob/workers/~": 200, "/api/v1/pools/toy/miners/toy1bob/workers/rig1/history": 200,
+		"/api/v1/rejects": 200, "/api/v1/status": 200, "/api/v1/openapi.json": 200,
 
 		"/nothing": 404, "/toy/nothing": 404, "/toy/blocks/00": 404, "/toy/blocks/" + strings.Repeat("0", 64): 404, "/user/bad": 404,
-		"/user/toy1a/b": 404, "/api": 404, "/api/v2/pools": 404, "/api/v1/pools/none": 404, "/api/v1/pools/none/blocks": 404,
-		"/api/v1/pools/toy/miners": 404, "/api/v1/pools/toy/miners/bad": 404, "/api/v1/pools/toy/blocks/zz": 404,
-		"/api/v1/pools/toy/payouts/none": 404, "/api/v1/pools/toy/payouts/" + strings.Repeat("a", 300): 404, "/assets/x/site.css": 404,
+		"/user/toy1a/b": 404, "/user/toy1alice/w/none": 404, "/user/bad/w/x": 404, "/rejects/none": 404, "/rejects/stale/x": 404, "/start/x": 404,
+		"/api/v2/pools": 404, "/api/v1": 404, "/api/v1/pools/none": 404, "/api/v1/pools/none/blocks": 404,
+		"/api/v1/pools/toy/miners": 404, "/api/v1/pools/toy/miners/bad": 404, "/api/v1/pools/toy/miners/bad/workers": 404, "/api/v1/pools/toy/blocks/zz": 404,
+		"/api/v1/pools/toy/miners/toy1bob/workers/none": 404, "/api/v1/pools/toy/miners/toy1bob/x": 404, "/api/v1/pools/toy/history/x": 404, "/api/v1/pools/toy/a/b/c/d/e/f/g": 404,
+		"/api/v1/pools/toy/payouts/none": 404, "/api/v1/pools/toy/payouts/" + strings.Repeat("a", 300): 404, "/assets/x/site.css": 404, "/api/v1/events?miner=bad": 404,
 		"/assets/" + s.server.assets.version + "/uPlot.LICENSE": 404, "/assets/../../etc/passwd": 404, "/livez/x": 404,
-		"/api/v1/pools/toy/blocks?limit=0": 400, "/api/v1/pools/toy/blocks?limit=101": 400, "/api/v1/pools/toy/blocks?offset=-1": 400,
-		"/api/v1/pools/toy/payouts?limit=1e9": 400, "/api/v1/pools/toy/payouts?offset=99999999999999999999": 400, "/toy/blocks?limit=x": 400, "/toy/payments?offset=%00": 400,
+		"/api/v1/pools/toy/blocks?limit=0": 400, "/api/v1/pools/toy/blocks?limit=101": 400, "/api/v1/pools/toy/blocks?offset=1": 400, "/api/v1/pools?x": 400,
+		"/api/v1/pools/toy/payouts?limit=1e9": 400, "/api/v1/pools/toy/payouts?cursor=none": 400, "/api/v1/pools/toy/blocks?cursor=" + strings.Repeat("a", 200): 400,
+		"/api/v1/pools/toy/history?step=2m": 400, "/api/v1/pools/toy/history?format=xml": 400, "/api/v1/pools/toy/miners/toy1bob/workers?cursor=x": 400,
+		"/toy/blocks?limit=x": 400, "/toy/payments?cursor=%00": 400, "/language?set=xx": 400, "/api/v1/events?x=1": 400,
 	}
 }

@@ -173,10 +173,13 @@ func (c *chaos) outOfBalance() (wrong, checked int) {
 		t.Logf("reconcile:\n%s", said)
 		wrong++
 	}
-	for offset := 0; ; offset += 100 {
-		var blocks struct{ Blocks []blockView }
+	for next := ""; ; {
+		var blocks struct {
+			Blocks []blockView
+			Next   *string
+		}
 		s.await("the list of blocks", time.Minute, func() error {
-			return s.get(fmt.Sprintf("/api/v1/pools/bitcoin/blocks?limit=100&offset=%d", offset), &blocks)
+			return s.get("/api/v1/pools/bitcoin/blocks?limit=100"+next, &blocks)
 		})
 		for _, b := range blocks.Blocks {
 			if b.State != "immature" && b.State != "mature" {
@@ -193,9 +196,10 @@ func (c *chaos) outOfBalance() (wrong, checked int) {
 			}
 			checked++
 		}
-		if len(blocks.Blocks) < 100 {
+		if blocks.Next == nil {
 			break
 		}
+		next = "&cursor=" + *blocks.Next
 	}
 	t.Logf("%d blocks compared with the node", checked)
 	if checked == 0 {

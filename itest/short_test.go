@@ -61,6 +61,7 @@ func mainJob(t *testing.T, s *site) {
 	var blocks struct {
 		Blocks []blockView
 		Total  int
+		Next   *string
 	}
 	s.await("block", time.Minute, func() error {
 		if err := s.pool("/blocks?limit=10", &blocks); err != nil || len(blocks.Blocks) == 0 {
@@ -72,8 +73,9 @@ func mainJob(t *testing.T, s *site) {
 	var mature *blockView
 	s.await("matured block", 3*time.Minute, func() error {
 		mature = nil
-		for offset := 0; mature == nil; offset += 100 {
-			if err := s.pool(fmt.Sprintf("/blocks?limit=100&offset=%d", offset), &blocks); err != nil {
+		for next := ""; mature == nil; {
+			blocks.Next = nil
+			if err := s.pool("/blocks?limit=100"+next, &blocks); err != nil {
 				return err
 			}
 			for i := range blocks.Blocks {
@@ -81,8 +83,11 @@ func mainJob(t *testing.T, s *site) {
 					mature = &blocks.Blocks[i]
 				}
 			}
-			if len(blocks.Blocks) == 0 {
+			if mature == nil && blocks.Next == nil {
 				return errors.New("none is mature")
+			}
+			if blocks.Next != nil {
+				next = "&cursor=" + *blocks.Next
 			}
 		}
 		return nil

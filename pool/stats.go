@@ -86,16 +86,18 @@ type PoolView struct {
 type HistoryPoint struct {
 	Time     int64   `json:"time"`     // Unix seconds, start of the bucket
 	Hashrate float64 `json:"hashrate"` // hashes per second
-	Workers  int     `json:"workers"`
+	Workers  int     `json:"workers"`  // with a connection, on average
+	Accepted uint64  `json:"accepted"` // shares
+
+	Rejected map[string]uint64 `json:"rejected,omitempty"` // by Reject's name
 }
 
 // AccountView is what pages and the API show of one account.
 type AccountView struct {
 	Account  AccountID
 	Address  string
-	Hashrate float64 // hashes per second over the last ten minutes
-	Workers  []WorkerView
-	History  []HistoryPoint // a day, one point per ten minutes, oldest first
+	Hashrate float64      // hashes per second over the last ten minutes
+	Workers  []WorkerView // by name
 }
 
 // WorkerView is one worker of an account.
@@ -103,9 +105,18 @@ type WorkerView struct {
 	Name       string
 	Agent      string
 	Hashrate   float64 // hashes per second over the last ten minutes
+	Usual      float64 // over the last hours, 0 when it is not known yet
 	Difficulty float64
 	LastShare  int64 // Unix milliseconds
 	BestShare  float64
 	Accepted   uint64 // in the last 24 h
 	Rejected   map[string]uint64
+}
+
+// Leader is an account that stands out.
+type Leader struct {
+	Account AccountID
+	Address string
+	Value   float64 // hashes per second over the last hour, or the difficulty of its best share
+	Time    int64   // Unix milliseconds of that share, 0 for a hashrate
 }

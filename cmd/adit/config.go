@@ -12,7 +12,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"github.com/adit-pool/adit/dashboard"
+	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/chain/all"
 )
@@ -265,7 +265,7 @@ func (c *Config) check() error {
 		return err
 	}
 	for key, name := range map[string]string{"edge.name": c.Edge.Name, "ledger.name": c.Ledger.Name} {
-		if !dashboard.GoodPoolID(name) {
+		if !view.GoodPoolID(name) {
 			return fmt.Errorf("%s %q: give 1 to 32 of a-z, 0-9 and -", key, name)
 		}
 	}
@@ -284,7 +284,7 @@ func (c *Config) check() error {
 	for i := range c.Pool {
 		p := &c.Pool[i]
 		at := fmt.Sprintf("pool[%d] %q: ", i, p.ID)
-		if !dashboard.GoodPoolID(p.ID) {
+		if !view.GoodPoolID(p.ID) {
 			return fmt.Errorf("%sid must be 1 to 32 of a-z, 0-9 and -, and not a page of the site", at)
 		}
 		if ids[p.ID] {

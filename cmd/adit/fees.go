@@ -17,7 +17,7 @@ const feeEvery = 5 * time.Second
 
 // feeDocs is where an edge reads the ledger's documents.
 type feeDocs interface {
-	Docs(ctx context.Context, set string, offset, limit int) (docs []json.RawMessage, total int, err error)
+	Docs(ctx context.Context, set, after string, limit int) (docs []json.RawMessage, next string, total int, err error)
 }
 
 // feeWatch knows the ledger's fee schedule for an edge, whose SOLO work pays the fee by the block itself. A
@@ -78,13 +78,14 @@ func (f *feeWatch) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, feeEvery)
 	defer cancel()
 	var all []json.RawMessage
-	for {
+	for after := ""; ; {
 		const page = 500
-		docs, total, err := f.docs.Docs(ctx, ledger.SetFees, len(all), page)
+		docs, next, _, err := f.docs.Docs(ctx, ledger.SetFees, after, page)
 		if err != nil {
 			return err
 		}
-		if all = append(all, docs...); len(docs) == 0 || len(all) >= total {
+		all = append(all, docs...)
+		if after = next; next == "" {
 			break
 		}
 	}

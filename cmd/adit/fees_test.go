@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -17,12 +18,19 @@ type toyDocs struct {
 	err  error
 }
 
-func (d *toyDocs) Docs(_ context.Context, set string, offset, limit int) ([]json.RawMessage, int, error) {
+func (d *toyDocs) Docs(_ context.Context, set, after string, limit int) ([]json.RawMessage, string, int, error) {
 	if set != ledger.SetFees || d.err != nil {
-		return nil, 0, errors.Join(d.err, errors.New("away"))
+		return nil, "", 0, errors.Join(d.err, errors.New("away"))
 	}
-	end := min(offset+min(limit, 2), len(d.docs)) // a store may give fewer than asked for
-	return d.docs[min(offset, end):end], len(d.docs), nil
+	from, next := 0, ""
+	if after != "" {
+		from, _ = strconv.Atoi(after)
+	}
+	end := min(from+min(limit, 2), len(d.docs)) // a store may give fewer than asked for
+	if end < len(d.docs) {
+		next = strconv.Itoa(end)
+	}
+	return d.docs[from:end], next, len(d.docs), nil
 }
 
 // What a SOLO finder pays is the configuration's until the ledger has a schedule, then the ledger's, also

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/stratum"
 	dialects "github.com/adit-pool/adit/stratum/all"
@@ -32,6 +33,15 @@ func (s *StratumConfig) checkListener() error {
 	}
 	_, err := prefixes("proxy_from", s.ProxyFrom)
 	return err
+}
+
+// shown is the listener as pages show it to miners.
+func (s *StratumConfig) shown(addr string) view.Listener {
+	l := view.Listener{URL: "stratum+tcp://" + addr, TLS: s.TLSCert != "", Start: s.StartDifficulty, Minimum: s.MinDifficulty}
+	if s.TLSOnly {
+		l.URL = "stratum+ssl://" + addr
+	}
+	return l
 }
 
 // versionMask are the bits that miners may roll; 0 for none.

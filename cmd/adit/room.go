@@ -16,7 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/adit-pool/adit/dashboard"
+	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/payout/scheme/prop"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/allocation"
@@ -261,8 +261,8 @@ func (r *room) Allocation(block pool.Hash) ([]byte, error) {
 }
 
 // live is what this process knows of its pool, fresher than Redis.
-func (r *room) live() dashboard.Live {
-	l := dashboard.Live{Nodes: r.ring.Report(), Backlog: r.edge.Backlog()}
+func (r *room) live() view.Live {
+	l := view.Live{Nodes: r.ring.Report(), Backlog: r.edge.Backlog()}
 	if j := r.engine.Current(); j != nil {
 		l.Job = j.Created
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/adit-pool/adit/dashboard"
+	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/payout/scheme/prop"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/redis"
@@ -232,11 +233,11 @@ func runSite(ctx context.Context, rooms []*room, board *dashboard.Server, web ne
 func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Server, error) {
 	byID := make(map[string]*room)
 	o := dashboard.Options{
-		Version: version, Embedded: cfg.Redis.URL == embeddedRedis, NoDoc: redis.ErrNoDoc, Log: log,
-		Live: func(id string) (dashboard.Live, bool) {
+		Version: version, Embedded: cfg.Redis.URL == embeddedRedis, NoDoc: redis.ErrNoDoc, BadCursor: redis.ErrCursor, Log: log,
+		Live: func(id string) (view.Live, bool) {
 			r := byID[id]
 			if r == nil || r.edge == nil {
-				return dashboard.Live{}, false
+				return view.Live{}, false
 			}
 			return r.live(), true
 		},
@@ -249,7 +250,7 @@ func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Se
 	for _, r := range rooms {
 		byID[r.cfg.ID] = r
 		p := r.chain.Params()
-		info := dashboard.PoolInfo{
+		info := view.PoolInfo{
 			ID: r.cfg.ID, Coin: p.Coin, Network: p.Network, Algorithm: p.Algorithm, Symbol: p.Symbol, Decimals: p.Decimals,
 			Scheme: r.cfg.Scheme, PPLNSN: strconv.FormatFloat(r.cfg.PPLNSN, 'f', -1, 64), FeePPM: r.cfg.FeePPM,
 			Threshold: r.threshold, RewardAddress: r.cfg.RewardAddress, Maturity: p.Maturity,
@@ -260,12 +261,8 @@ func newDashboard(cfg *Config, rooms []*room, log zerolog.Logger) (*dashboard.Se
 			if i < len(r.listeners) { // an edge runs here: its port may have been chosen by the system
 				addr = r.listeners[i].Addr().String()
 			}
-			switch {
-			case c.private:
-			case c.TLSOnly:
-				info.Stratum = append(info.Stratum, "stratum+ssl://"+addr)
-			default:
-				info.Stratum = append(info.Stratum, "stratum+tcp://"+addr)
+			if !c.private {
+				info.Stratum = append(info.Stratum, c.shown(addr))
 			}
 		}
 		o.Pools = append(o.Pools, info)

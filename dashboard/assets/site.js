@@ -1,67 +1,61 @@
-// Keeps a page's values fresh. Figures come from the JSON API; when the API says that something happened
-// (a share, a block, a payout, a node), the tables are taken from a new copy of the page itself, so that
-// only the server knows how rows are written. Nothing is asked for while the page is hidden.
+// Keeps a page's values fresh by the browser's one live stream. Figures come with it; when something
+// happened (a share, a block, a payout, a node), the tables are taken from a new copy of the page itself,
+// so that only the server knows how rows are written. Nothing comes while the page is hidden.
 
 import { Chart } from "./chart.js";
-import { ago, as } from "./format.js";
+import { ago, as, t } from "./format.js";
 
-const every = 2500; // ms
-const sections = [...document.querySelectorAll("[data-source]")].map((root) => {
-  const box = root.querySelector("[data-chart]");
-  return { root, chart: box && new Chart(box), seen: null };
+const root = document.documentElement;
+const live = "live" in root.dataset;
+const sections = [...document.querySelectorAll("[data-pool]")].map((section) => {
+  const box = section.querySelector("[data-chart]");
+  return { root: section, chart: box && new Chart(box), seen: null, at: 0 };
 });
-const tags = new Map(); // source → entity tag and value of its last answer
-let answered = Date.now();
-
-// ask reads a source, or says that it has not changed.
-async function ask(source) {
-  const known = tags.get(source);
-  const answer = await fetch(source, {
-    cache: "no-store",
-    headers: known ? { "If-None-Match": known.tag } : {},
-    signal: AbortSignal.timeout(8000),
-  });
-  if (answer.status === 304) return known.value;
-  if (!answer.ok) throw new Error(answer.statusText);
-  const value = await answer.json();
-  tags.set(source, { tag: answer.headers.get("ETag"), value });
-  return value;
-}
-
-// happened is a text that changes when rows of the page may have changed.
-function happened(section, o) {
-  const total = (m) => Object.values(m).reduce((a, b) => a + b, 0);
-  if ("miner" in section.root.dataset) {
-    return JSON.stringify([o.immature, o.available, o.in_payout, o.paid, o.store_error, o.workers.map((w) => [w.accepted, total(w.rejected)])]);
-  }
-  return JSON.stringify([o.ledger.head, o.height, o.nodes, o.failed, o.store_error, o.job_time]);
-}
+const addresses = [...new Set(sections.map((s) => s.root.dataset.miner ?? s.root.dataset.worker).filter(Boolean))];
+const swapEvery = 4000; // ms between two new copies of the page
+let swapped = Date.now();
+let waiting = null;
 
 function fill(section, o) {
-  const known = !o.store_error || o.as_of !== null;
   for (const e of section.root.querySelectorAll("[data-field]")) {
     const value = e.dataset.field === "*" ? o : o[e.dataset.field];
     if (value === undefined) continue;
-    const text = known ? as[e.dataset.as](value, o, section.root) : "–";
+    const text = as[e.dataset.as](value, o, section.root);
     if (e.textContent !== text) e.textContent = text;
   }
-  if (known) section.chart?.update(o.hashrate);
+  section.chart?.update(o.hashrate);
 }
 
-async function poll() {
-  const values = await Promise.all([...new Set(sections.map((s) => s.root.dataset.source))].map(async (u) => [u, await ask(u)]));
-  const bySource = new Map(values);
-  let stale = false;
+// happened is a text that changes when rows of the page may have changed.
+function happened(o) {
+  return "pool" in o
+    ? JSON.stringify([o.immature, o.available, o.in_payout, o.paid, o.accepted, o.rejected])
+    : JSON.stringify([o.ledger_seq, o.height, o.failed]);
+}
+
+function take(o, mine) {
   for (const section of sections) {
-    const answer = bySource.get(section.root.dataset.source);
-    const o = answer.pools ? answer.pools.find((p) => p.id === section.root.dataset.pool) : answer;
-    if (!o) continue;
-    fill(section, o);
-    const now = happened(section, o);
-    stale ||= section.seen !== null && section.seen !== now;
+    const d = section.root.dataset;
+    if (d.pool !== (o.pool ?? o.id)) continue;
+    const own = d.miner ?? d.worker;
+    if (mine ? own !== o.address : own !== undefined) continue;
+    if (!d.worker) fill(section, o);
+    const now = happened(o);
+    if (section.seen !== null && section.seen !== now) later();
     section.seen = now;
   }
-  if (stale) await swap();
+}
+
+function later() {
+  waiting ??= setTimeout(async () => {
+    waiting = null;
+    swapped = Date.now();
+    try {
+      await swap();
+    } catch {
+      // the next event tries again
+    }
+  }, Math.max(swapped + swapEvery - Date.now(), 50));
 }
 
 // swap takes the marked parts from a new copy of this page.
@@ -80,6 +74,20 @@ async function swap() {
   }
 }
 
+function hear(event, data) {
+  const lost = document.getElementById("lost");
+  if (event === "error") {
+    lost.hidden = false;
+    return;
+  }
+  lost.hidden = true;
+  const o = JSON.parse(data);
+  if (event === "pools") o.pools.forEach((p) => take(p, false));
+  else if (event === "miner") o.miners.forEach((m) => take(m, true));
+  else later();
+  times();
+}
+
 function times() {
   for (const e of document.querySelectorAll("time")) {
     const text = ago(Date.now() - Date.parse(e.dateTime));
@@ -87,22 +95,34 @@ function times() {
   }
 }
 
-async function live() {
-  if (!document.hidden) {
-    const lost = document.getElementById("lost");
-    try {
-      await poll();
-      answered = Date.now();
-      lost.hidden = true;
-    } catch {
-      if (Date.now() - answered > 3 * every) {
-        document.getElementById("lost-since").textContent = `${new Date(answered).toISOString().slice(11, 19)} UTC`;
-        lost.hidden = false;
-      }
-    }
-    times();
+// listen shares one stream with the browser's other pages; a browser without shared workers has a stream
+// for the page that is looked at.
+function listen() {
+  let open, close;
+  if (window.SharedWorker) {
+    const { port } = new SharedWorker(new URL("./stream.js", import.meta.url), { type: "module", name: "adit" });
+    port.onmessage = ({ data }) => hear(data.event, data.data);
+    open = () => port.postMessage({ watch: addresses });
+    close = () => port.postMessage({ leave: true });
+    setInterval(() => document.hidden || port.postMessage({ here: true }), 15_000);
+  } else {
+    let source = null;
+    open = () => {
+      source?.close();
+      source = new EventSource(`/api/v1/events?${addresses.map((a) => `miner=${encodeURIComponent(a)}`).join("&")}`);
+      for (const kind of ["pools", "miner", "block", "payout", "error"]) source.addEventListener(kind, (e) => hear(kind, e.data));
+    };
+    close = () => source?.close();
   }
-  setTimeout(live, every);
+  const look = () => {
+    if (document.hidden) return close();
+    if (Date.now() - swapped > swapEvery) later();
+    open();
+  };
+  document.addEventListener("visibilitychange", look);
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (e) => e.persisted && look());
+  if (!document.hidden) open();
 }
 
 // copy works on pages served by plain HTTP too, where there is no navigator.clipboard.
@@ -118,8 +138,8 @@ async function copy(text) {
   if (!ok) throw new Error("not copied");
 }
 
-function showCopy(root) {
-  for (const b of root.querySelectorAll(".copy[hidden]")) b.hidden = false;
+function showCopy(part) {
+  for (const b of part.querySelectorAll(".copy[hidden]")) b.hidden = false;
 }
 
 document.addEventListener("click", async (e) => {
@@ -128,10 +148,10 @@ document.addEventListener("click", async (e) => {
   const label = button.dataset.label ?? (button.dataset.label = button.textContent);
   try {
     await copy(button.dataset.copy);
-    button.textContent = "Copied";
+    button.textContent = t("Copied");
     button.classList.add("done");
   } catch {
-    button.textContent = "Select it by hand";
+    button.textContent = t("Select it by hand");
   }
   setTimeout(() => {
     button.textContent = label;
@@ -139,6 +159,41 @@ document.addEventListener("click", async (e) => {
   }, 1600);
 });
 
+// The theme: the system's, or the one that was chosen here.
+const toggle = document.getElementById("theme");
+toggle.hidden = false;
+toggle.addEventListener("click", () => {
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  try {
+    localStorage.setItem("theme", root.dataset.theme);
+  } catch {
+    // it holds for this page only
+  }
+  for (const s of sections) s.chart?.rebuild();
+});
+
+// /start: the reader's own address in every setting.
+const form = document.getElementById("fillin");
+if (form) {
+  form.hidden = false;
+  form.addEventListener("submit", (e) => e.preventDefault());
+  const parts = [...document.querySelectorAll("[data-fill]")].map((code) => ({ code, text: code.textContent, button: code.parentElement.querySelector(".copy") }));
+  document.getElementById("mine").addEventListener("input", (e) => {
+    const address = e.target.value.trim() || "YOUR_ADDRESS";
+    for (const p of parts) {
+      p.code.textContent = p.text.replaceAll("YOUR_ADDRESS", address);
+      p.button.dataset.copy = p.code.textContent;
+    }
+  });
+}
+
+// "/#/app/ADDRESS" is how rigs link to a miner's page of some pools.
+const old = /^#\/app\/([^/]+)$/.exec(location.hash);
+if (old && location.pathname === "/") location.replace(`/user/${encodeURIComponent(decodeURIComponent(old[1]))}`);
+
 showCopy(document);
-if (sections.length > 0) live();
-else setInterval(times, every);
+if (live) {
+  listen();
+  setInterval(times, 2500);
+}

@@ -86,9 +86,6 @@ func (k keys) window() string { return string(k) + "window" }
 // nextWindow is a window that is still being written.
 func (k keys) nextWindow(name string) string { return string(k) + "window:" + name }
 
-// hour is a hash of the pool's statistics in one hour since the Unix epoch.
-func (k keys) hour(h int64) string { return string(k) + "stats:hour:" + strconv.FormatInt(h, 10) }
-
 // notes is a hash: kind and hash of a worker's name → what the worker asked for its account.
 func (k keys) notes(id pool.AccountID) string { return string(k) + "notes:" + id.String() }
 
@@ -111,6 +108,22 @@ func (k keys) workers(id pool.AccountID) string { return string(k) + "stats:work
 func (k keys) worker(id pool.AccountID, name string) string {
 	return string(k) + "stats:worker:" + id.String() + ":" + nameHash(name)
 }
+
+// historyPool is a hash: chunks of the pool's history.
+func (k keys) historyPool() string { return string(k) + "history:pool" }
+
+// historyAccount is a hash: chunks of one account's history.
+func (k keys) historyAccount(id pool.AccountID) string {
+	return string(k) + "history:account:" + id.String()
+}
+
+// historyWorker is a hash: chunks of one worker's history.
+func (k keys) historyWorker(id pool.AccountID, name string) string {
+	return string(k) + "history:worker:" + id.String() + ":" + nameHash(name)
+}
+
+// leaders is a sorted set: accounts by "rates" or "shares".
+func (k keys) leaders(what string) string { return string(k) + "stats:leaders:" + what }
 
 func nameHash(name string) string {
 	h := sha256.Sum256([]byte(name))

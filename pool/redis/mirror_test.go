@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/adit-pool/adit/pool"
@@ -231,22 +232,26 @@ func TestMirrorDocs(t *testing.T) {
 		must(t, b.rollForward(ctx, p))
 
 		for _, c := range []struct {
-			offset, limit int
-			want          []string
+			after string
+			limit int
+			next  string
+			want  []string
 		}{
-			{0, 10, []string{`{"n":0,"state":"moved"}`, `{"n":3,"state":"new"}`, `{"n":2,"state":"new"}`, `{"n":1,"state":"old"}`}},
-			{1, 2, []string{`{"n":3,"state":"new"}`, `{"n":2,"state":"new"}`}},
-			{4, 2, nil},
-			{0, 0, nil},
+			{"", 10, "", []string{`{"n":0,"state":"moved"}`, `{"n":3,"state":"new"}`, `{"n":2,"state":"new"}`, `{"n":1,"state":"old"}`}},
+			{"", 1, "500.a", []string{`{"n":0,"state":"moved"}`}},
+			{"500.a", 2, "102.c", []string{`{"n":3,"state":"new"}`, `{"n":2,"state":"new"}`}},
+			{"102.c", 5, "", []string{`{"n":1,"state":"old"}`}},
+			{"102.b", 5, "", []string{`{"n":1,"state":"old"}`}}, // a document that is no more
+			{"101." + names[1], 5, "", nil},
 		} {
-			docs, total, err := p.Docs(ctx, "blocks", c.offset, c.limit)
+			docs, next, total, err := p.Docs(ctx, "blocks", c.after, c.limit)
 			must(t, err)
 			var got []string
 			for _, d := range docs {
 				got = append(got, string(d))
 			}
-			if total != 4 || !slices.Equal(got, c.want) {
-				t.Fatalf("%d from %d gives %d: %q, want %q", c.limit, c.offset, total, got, c.want)
+			if total != 4 || next != c.next || !slices.Equal(got, c.want) {
+				t.Fatalf("%d from %q gives %d: %q, then %q, want %q", c.limit, c.after, total, got, next, c.want)
 			}
 		}
 		got, err := p.Doc(ctx, "blocks", names[1])
@@ -256,7 +261,28 @@ func TestMirrorDocs(t *testing.T) {
 		if _, err := p.Doc(ctx, "payouts", "a"); !errors.Is(err, ErrNoDoc) {
 			t.Fatalf("a missing document gave %v", err)
 		}
-		if docs, total, err := p.Docs(ctx, "payouts", 0, 5); err != nil || total != 0 || docs != nil {
+		for i := range 20 { // many of one rank, as blocks of one height are
+			doc(fmt.Sprintf("t%02d", i), 7, `{}`)
+		}
+		must(t, b.rollForward(ctx, p))
+		var all int
+		for after := "101." + names[1]; ; {
+			docs, next, _, err := p.Docs(ctx, "blocks", after, 3)
+			must(t, err)
+			all += len(docs)
+			if after = next; next == "" {
+				break
+			}
+		}
+		if all != 20 {
+			t.Fatalf("pages of one rank have %d documents", all)
+		}
+		for _, bad := range []string{"x", "1", "1.", "+1.a", "01.a", "1e3.a", "99999999999999999999.a", "1." + strings.Repeat("a", 81)} {
+			if _, _, _, err := p.Docs(ctx, "blocks", bad, 3); !errors.Is(err, ErrCursor) {
+				t.Errorf("place %q: %v", bad, err)
+			}
+		}
+		if docs, _, total, err := p.Docs(ctx, "payouts", "", 5); err != nil || total != 0 || docs != nil {
 			t.Fatalf("an empty set gave %q, %d, %v", docs, total, err)
 		}
 	})

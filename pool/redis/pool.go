@@ -19,7 +19,8 @@ type Pool struct {
 	identity string // of the server, as written once in meta
 	chunk    int    // maxChanges
 
-	held atomic.Pointer[string] // token and owner of the lease that was taken last
+	held     atomic.Pointer[string] // token and owner of the lease that was taken last
+	gathered collector              // what reports said and the histories do not have yet
 }
 
 var (

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
@@ -15,34 +17,71 @@ import (
 // ErrNoDoc reports a document that the mirror does not have.
 var ErrNoDoc = errors.New("no such document")
 
-// Docs lists the documents of a set, highest rank first, and says how many there are in all.
-func (p *Pool) Docs(ctx context.Context, set string, offset, limit int) (docs []json.RawMessage, total int, err error) {
-	if offset < 0 || limit < 0 {
-		return nil, 0, fmt.Errorf("list documents %s: offset %d, limit %d", set, offset, limit)
+// ErrCursor reports a place in a list that Docs never gave.
+var ErrCursor = errors.New("no place in this list")
+
+// Docs lists up to limit documents of a set, highest rank first, from behind the place that a former call
+// gave as next; "" is the beginning, and as next the end. Places stay where they are when documents are
+// added. total is how many there are in all.
+func (p *Pool) Docs(ctx context.Context, set, after string, limit int) (docs []json.RawMessage, next string, total int, err error) {
+	if limit < 1 {
+		return nil, "", 0, fmt.Errorf("list documents %s: limit %d", set, limit)
 	}
-	pipe := p.r.client.Pipeline()
-	count := pipe.ZCard(ctx, p.k.ranks(set))
-	var ids *goredis.StringSliceCmd
-	if limit > 0 {
-		ids = pipe.ZRevRange(ctx, p.k.ranks(set), int64(offset), int64(offset)+int64(limit)-1)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, 0, fmt.Errorf("list documents %s: %w", set, err)
-	}
-	total = int(count.Val())
-	if ids == nil || len(ids.Val()) == 0 {
-		return nil, total, nil
-	}
-	bodies, err := p.r.client.HMGet(ctx, p.k.docs(set), ids.Val()...).Result()
+	rank, id, err := parsePlace(after)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read documents %s: %w", set, err)
+		return nil, "", 0, fmt.Errorf("list documents %s: %w", set, err)
+	}
+	var rows []goredis.Z
+	for want := limit + 1; ; want *= 2 { // more when many have the rank of the place
+		pipe := p.r.client.Pipeline()
+		count := pipe.ZCard(ctx, p.k.ranks(set))
+		found := pipe.ZRevRangeByScoreWithScores(ctx, p.k.ranks(set), &goredis.ZRangeBy{Max: rank, Min: "-inf", Count: int64(want)})
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, "", 0, fmt.Errorf("list documents %s: %w", set, err)
+		}
+		total, rows = int(count.Val()), found.Val()
+		full := len(rows) == want
+		rows = slices.DeleteFunc(rows, func(z goredis.Z) bool {
+			return after != "" && strconv.FormatInt(int64(z.Score), 10) == rank && z.Member.(string) >= id
+		})
+		if len(rows) > limit || !full {
+			break
+		}
+	}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		last := rows[limit-1]
+		next = strconv.FormatInt(int64(last.Score), 10) + "." + last.Member.(string)
+	}
+	if len(rows) == 0 {
+		return nil, "", total, nil
+	}
+	ids := make([]string, len(rows))
+	for i, z := range rows {
+		ids[i] = z.Member.(string)
+	}
+	bodies, err := p.r.client.HMGet(ctx, p.k.docs(set), ids...).Result()
+	if err != nil {
+		return nil, "", 0, fmt.Errorf("read documents %s: %w", set, err)
 	}
 	for i := range bodies {
 		if s := text(bodies, i); s != "" {
 			docs = append(docs, json.RawMessage(s))
 		}
 	}
-	return docs, total, nil
+	return docs, next, total, nil
+}
+
+// parsePlace reads "rank.id"; "" is above every rank.
+func parsePlace(s string) (rank, id string, err error) {
+	if s == "" {
+		return "+inf", "", nil
+	}
+	rank, id, _ = strings.Cut(s, ".")
+	if n, err := strconv.ParseInt(rank, 10, 54); err != nil || strconv.FormatInt(n, 10) != rank || id == "" || len(id) > 80 {
+		return "", "", fmt.Errorf("%w: %.100q", ErrCursor, s)
+	}
+	return rank, id, nil
 }
 
 // Doc is one document, or ErrNoDoc.

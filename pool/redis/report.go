@@ -18,9 +18,8 @@ const (
 	tenMs    = 10 * minuteMs
 	hourMs   = 60 * minuteMs
 
-	recent     = 11  // ring of minutes: the ten whole ones and the one begun
-	dayOfTens  = 144 // ring of ten minutes: a day
-	dayOfHours = 24  // ring of hours: a day
+	recent     = 11 // ring of minutes: the ten whole ones and the one begun
+	dayOfHours = 24 // ring of hours: a day
 
 	statsTTL   = 26 * time.Hour
 	edgeFresh  = time.Minute // an edge without a report for this long counts no sessions
@@ -38,26 +37,15 @@ func (p *Pool) Report(ctx context.Context, r pool.Report) error {
 	if err := p.reportWorkers(ctx, &r); err != nil {
 		return fmt.Errorf("store the report of edge %s: %w", r.Edge, err)
 	}
+	p.gather(&r)
+	if err := p.flush(ctx, r.Time); err != nil {
+		return fmt.Errorf("store the report of edge %s: %w", r.Edge, err)
+	}
 	return nil
 }
 
 // reportPool stores what concerns the whole pool, in one round trip.
 func (p *Pool) reportPool(ctx context.Context, r *pool.Report) error {
-	var work float64
-	var accepted uint64
-	var present int
-	rejected := make(map[string]uint64)
-	for i := range r.Workers {
-		w := &r.Workers[i]
-		work += w.Work
-		accepted += w.Accepted
-		if w.Sessions > 0 {
-			present++
-		}
-		for reason, n := range w.Rejected {
-			rejected[knownReason(reason)] += n
-		}
-	}
 	edge := *r
 	edge.Workers = nil
 	state, err := json.Marshal(edge)
@@ -66,21 +54,9 @@ func (p *Pool) reportPool(ctx context.Context, r *pool.Report) error {
 	}
 
 	pipe := p.r.client.Pipeline()
-	hour := p.k.hour(r.Time / hourMs)
-	minute := strconv.FormatInt(r.Time/minuteMs%60, 10)
-	if work > 0 {
-		pipe.HIncrByFloat(ctx, hour, "w"+minute, work)
-	}
-	pipe.HSet(ctx, hour, "n"+minute+":"+r.Edge, present)
-	if accepted > 0 {
-		pipe.HIncrBy(ctx, hour, "a", int64(accepted))
-	}
-	for reason, n := range rejected {
-		pipe.HIncrBy(ctx, hour, "r:"+reason, int64(n))
-	}
-	pipe.PExpire(ctx, hour, statsTTL)
 	pipe.HSet(ctx, p.k.edges(), r.Edge, state)
 	pipe.PExpire(ctx, p.k.edges(), statsTTL)
+	p.rank(ctx, pipe, r)
 	all := pipe.HGetAll(ctx, p.k.edges())
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
@@ -107,8 +83,6 @@ func (p *Pool) reportWorkers(ctx context.Context, r *pool.Report) error {
 	most := strconv.Itoa(-maxWorkers - 1)
 	minute := strconv.FormatInt(r.Time/minuteMs, 10)
 	minuteField := "m" + strconv.FormatInt(r.Time/minuteMs%recent, 10)
-	ten := strconv.FormatInt(r.Time/tenMs, 10)
-	tenField := "t" + strconv.FormatInt(r.Time/tenMs%dayOfTens, 10)
 	hour := strconv.FormatInt(r.Time/hourMs, 10)
 	hourSlot := strconv.FormatInt(r.Time/hourMs%dayOfHours, 10)
 
@@ -160,7 +134,6 @@ func (p *Pool) reportWorkers(ctx context.Context, r *pool.Report) error {
 	for id, work := range accountWork {
 		if work > 0 {
 			b.add(p.k.account(id), "ring", minuteField, minute, formatFloat(work))
-			b.add(p.k.account(id), "ring", tenField, ten, formatFloat(work))
 		}
 	}
 	gone := "(" + strconv.FormatInt(r.Time-tenMs, 10)

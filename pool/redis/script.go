@@ -49,6 +49,9 @@ var windowLua string
 //go:embed lua/report.lua
 var reportLua string
 
+//go:embed lua/history.lua
+var historyLua string
+
 // run executes a script behind the guard, which is KEYS[1] = meta, ARGV[1] = identity; the script's own
 // keys and arguments follow from KEYS[2] and ARGV[2].
 func (p *Pool) run(ctx context.Context, src string, keys []string, args ...any) (any, error) {

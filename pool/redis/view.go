@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,12 +20,8 @@ const maxShown = 1000
 // View assembles the statistics of the pool in one round trip.
 func (p *Pool) View(ctx context.Context) (pool.PoolView, error) {
 	now := p.r.now().UnixMilli()
-	hour := now / hourMs
 	pipe := p.r.client.Pipeline()
-	hours := make([]*goredis.MapStringStringCmd, 25) // the one begun and 24 before
-	for i := range hours {
-		hours[i] = pipe.HGetAll(ctx, p.k.hour(hour-24+int64(i)))
-	}
+	minutes := poolMinutes.read(ctx, pipe, p.k.historyPool())
 	edges := pipe.HGetAll(ctx, p.k.edges())
 	ledgers := pipe.HGetAll(ctx, p.k.ledgers())
 	since := strconv.FormatInt(now-tenMs, 10)
@@ -35,50 +32,41 @@ func (p *Pool) View(ctx context.Context) (pool.PoolView, error) {
 	}
 
 	v := pool.PoolView{Miners: int(miners.Val()), Workers: int(workers.Val()), Rejected: make(map[string]uint64)}
+	points := poolMinutes.chunkPoints(minutes.Val())
 	work := make(map[int64]float64) // by minute since the Unix epoch
-	present := make(map[int64]int)
-	for i, cmd := range hours {
-		first := (hour - 24 + int64(i)) * 60
-		for field, s := range cmd.Val() {
-			switch {
-			case field == "a" && i > 0:
-				v.Accepted += parseCount(s)
-			case strings.HasPrefix(field, "r:") && i > 0:
-				v.Rejected[field[2:]] += parseCount(s)
-			case strings.HasPrefix(field, "w"):
-				if m, err := strconv.ParseInt(field[1:], 10, 8); err == nil {
-					work[first+m] += parseFloat(s)
-				}
-			case strings.HasPrefix(field, "n"):
-				minute, _, _ := strings.Cut(field[1:], ":")
-				if m, err := strconv.ParseInt(minute, 10, 8); err == nil {
-					present[first+m] += int(parseCount(s))
-				}
+	first := now/minuteMs + 1
+	for _, m := range points {
+		if m.bucket > now/minuteMs-dayOfMinutes {
+			work[m.bucket] += m.work
+			first = min(first, m.bucket)
+			v.Accepted += m.accepted
+			for reason, n := range m.rejected {
+				v.Rejected[reasonName(reason)] += n
 			}
 		}
 	}
-	v.Hashrate, v.History = poolRates(now, work, present)
+	v.Hashrate = lastTen(now, first*minuteMs, func(m int64) float64 { return work[m] })
+	v.History = wholeMinutes(now, first, points)
 	p.addEdges(&v, now, edges.Val())
 	v.Ledgers = p.ledgerReports(now, ledgers.Val())
 	return v, nil
 }
 
-// poolRates returns the hashrate of the last ten minutes and the chart of a day: a point for every whole
-// minute from the first one known.
-func poolRates(now int64, work map[int64]float64, present map[int64]int) (float64, []pool.HistoryPoint) {
-	minute := now / minuteMs
-	first := minute + 1
-	for _, m := range slices.Concat(slices.Collect(maps.Keys(work)), slices.Collect(maps.Keys(present))) {
-		if m > minute-1440 {
-			first = min(first, m)
-		}
-	}
-	rate := lastTen(now, first*minuteMs, func(m int64) float64 { return work[m] })
+// dayOfMinutes is how many minutes the chart of the pool shows.
+const dayOfMinutes = 24 * 60
+
+// wholeMinutes is the chart of a day: a point for every whole minute from the first one known.
+func wholeMinutes(now, first int64, points []point) []pool.HistoryPoint {
 	var history []pool.HistoryPoint
-	for m := first; m < minute; m++ {
-		history = append(history, pool.HistoryPoint{Time: m * 60, Hashrate: work[m] / 60, Workers: present[m]})
+	known := make(map[int64]point)
+	for _, m := range points {
+		known[m.bucket] = m
 	}
-	return rate, history
+	for m := first; m < now/minuteMs; m++ {
+		k := known[m]
+		history = append(history, pool.HistoryPoint{Time: m * 60, Hashrate: k.work / 60, Workers: int(math.Round(k.presence / 60)), Accepted: k.accepted})
+	}
+	return history
 }
 
 // lastTen averages work over the ten minutes before now, or the time since begun when that is shorter,
@@ -154,7 +142,6 @@ func (p *Pool) AccountView(ctx context.Context, id pool.AccountID) (pool.Account
 	a := account.Val()
 	v.Address = a["address"]
 	v.Hashrate = ringRate(now, a)
-	v.History = accountHistory(now, a)
 	for i, h := range hashes {
 		if w := h.Val(); len(w) > 0 {
 			v.Workers = append(v.Workers, workerView(now, names[i], w))
@@ -164,33 +151,12 @@ func (p *Pool) AccountView(ctx context.Context, id pool.AccountID) (pool.Account
 	return v, nil
 }
 
-// accountHistory is a point for every ten minutes from the first one known; the one begun is in it once
-// a minute has passed.
-func accountHistory(now int64, h map[string]string) []pool.HistoryPoint {
-	ten := now / tenMs
-	work := func(t int64) (float64, bool) {
-		return ringValue(h["t"+strconv.FormatInt(t%dayOfTens, 10)], t)
-	}
-	var history []pool.HistoryPoint
-	for t := ten - dayOfTens + 1; t <= ten; t++ {
-		w, ok := work(t)
-		if !ok && len(history) == 0 {
-			continue
-		}
-		span := min(now-t*tenMs, tenMs)
-		if span < minuteMs {
-			break
-		}
-		history = append(history, pool.HistoryPoint{Time: t * 600, Hashrate: w / (float64(span) / 1000)})
-	}
-	return history
-}
-
 func workerView(now int64, name string, h map[string]string) pool.WorkerView {
 	w := pool.WorkerView{
 		Name:       name,
 		Agent:      h["agent"],
 		Hashrate:   ringRate(now, h),
+		Usual:      parseFloat(h["usual"]),
 		Difficulty: parseFloat(h["difficulty"]),
 		LastShare:  int64(parseCount(h["last"])),
 		BestShare:  parseFloat(h["best"]),
