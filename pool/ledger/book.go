@@ -35,6 +35,12 @@ type Book struct {
 	log  zerolog.Logger
 	lock *os.File // static
 
+	// post is held for the whole of a change, its commitment included, and taken before mu. Whoever holds it
+	// may read what mu guards; all else happens under mu, so that readers never wait for another disk.
+	post   sync.Mutex
+	commit Commit // guarded by post
+	dir    string // static
+
 	mu       sync.Mutex
 	file     file
 	size     int64 // bytes of ledger.log that hold entries
@@ -45,7 +51,8 @@ type Book struct {
 	balances balances
 	docs     map[string]map[string]docPlace
 	changed  chan struct{}
-	broken   error // set once the file's end is not known any more
+	broken   error // set once the file's end is not known any more, or not committed
+	standing standing
 	closed   bool
 	until    uint64 // of a view: where it ends; 0 for all there is
 	torn     int    // of a view: bytes behind the last entry that are none yet
@@ -83,17 +90,17 @@ func Open(o Options) (*Book, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	b := &Book{
-		pool: o.Pool, log: o.Log, lock: lock, file: f,
+		pool: o.Pool, log: o.Log, lock: lock, file: f, dir: o.Dir,
 		keys: make(map[string]key), balances: make(balances),
 		docs: make(map[string]map[string]docPlace), changed: make(chan struct{}),
 	}
 	if o.wrap != nil {
 		b.file = o.wrap(f)
 	}
-	if err := b.load(path); err != nil {
+	if err := errors.Join(b.loadStanding(), b.load(path)); err != nil {
 		return nil, errors.Join(err, f.Close(), lock.Close())
 	}
-	b.term = b.head.Term + 1
+	b.term = max(b.head.Term, b.standing.Term) + 1
 	return b, nil
 }
 
@@ -175,6 +182,8 @@ func (b *Book) apply(e *Entry, after balances, digest [16]byte, hash [32]byte, o
 
 // SetTermFloor raises the term to above one that was seen elsewhere. It is called before the first Post.
 func (b *Book) SetTermFloor(term uint64) {
+	b.post.Lock()
+	defer b.post.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.term = max(b.term, term+1)
@@ -203,16 +212,13 @@ func (b *Book) Post(e Entry) (Entry, error) {
 // ones are returned in their place) and [ErrExists] is returned only when all of them do. On any other
 // error nothing was posted. After a crash in the middle the first few of them may be there.
 func (b *Book) PostAll(entries []Entry) ([]Entry, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil, ErrClosed
+	b.post.Lock()
+	defer b.post.Unlock()
+	if err := b.writable(); err != nil {
+		return nil, err
 	}
-	if b.lock == nil {
-		return nil, ErrView
-	}
-	if b.broken != nil {
-		return nil, fmt.Errorf("post to the ledger: %w", b.broken)
+	if b.standing.Term > b.term {
+		return nil, fmt.Errorf("post to the ledger in term %d: %w %d of %s", b.term, ErrTerm, b.standing.Term, b.standing.By)
 	}
 	batch := newBatch(b)
 	out := make([]Entry, 0, len(entries))
@@ -232,13 +238,48 @@ func (b *Book) PostAll(entries []Entry) ([]Entry, error) {
 	if err := b.write(batch.lines); err != nil {
 		return nil, err
 	}
+	if b.commit != nil {
+		if err := b.commit(b.head, batch.records(), batch.lines); err != nil {
+			b.fail(fmt.Errorf("ledger entries from %d are on this disk and not committed: %w", b.head.Seq+1, err))
+			return nil, b.broken
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, s := range batch.staged {
 		b.apply(&s.entry, s.after, s.digest, s.hash, b.size+s.offset)
 	}
 	b.size += int64(len(batch.lines))
+	b.tell()
+	return out, nil
+}
+
+// tell wakes whoever waits for a change. It is called under mu.
+func (b *Book) tell() {
 	close(b.changed)
 	b.changed = make(chan struct{})
-	return out, nil
+}
+
+// fail makes the book refuse everything that changes it. It is called under post.
+func (b *Book) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken = err
+}
+
+// writable says why the book cannot be changed, nil when it can.
+func (b *Book) writable() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return ErrClosed
+	case b.lock == nil:
+		return ErrView
+	case b.broken != nil:
+		return fmt.Errorf("post to the ledger: %w", b.broken)
+	}
+	return nil
 }
 
 // write puts lines at the end of the file, durably. A write that failed is taken back; when that fails
@@ -247,12 +288,12 @@ func (b *Book) write(lines []byte) error {
 	if _, err := b.file.WriteAt(lines, b.size); err != nil {
 		err = fmt.Errorf("write the ledger: %w", err)
 		if cut := b.file.Truncate(b.size); cut != nil {
-			b.broken = err
+			b.fail(err)
 		}
 		return err
 	}
 	if err := b.file.Sync(); err != nil {
-		b.broken = fmt.Errorf("fsync the ledger: %w", err)
+		b.fail(fmt.Errorf("fsync the ledger: %w", err))
 		return b.broken
 	}
 	return nil
@@ -295,6 +336,8 @@ func (b *Book) Changed() <-chan struct{} {
 
 // Close gives the directory free. Entries are durable already.
 func (b *Book) Close() error {
+	b.post.Lock()
+	defer b.post.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -323,6 +366,16 @@ type staged struct {
 	digest [16]byte
 	hash   [32]byte
 	offset int64 // within the batch's lines
+}
+
+// records are the staged entries with their places.
+func (t *batch) records() []Record {
+	out := make([]Record, len(t.staged))
+	for i := range t.staged {
+		s := &t.staged[i]
+		out[i] = Record{s.entry, Head{Seq: s.entry.Seq, Term: s.entry.Term, Hash: s.hash}}
+	}
+	return out
 }
 
 func newBatch(b *Book) *batch {
