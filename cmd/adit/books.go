@@ -34,8 +34,12 @@ func (r *room) openLedger(cfg *Config, dev bool, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	peer, err := r.dialPeer(&cfg.Ledger)
+	if err != nil {
+		return err
+	}
 	r.keeper, err = keeper.New(keeper.Options{
-		Name: cfg.Ledger.Name, Dir: r.dir, Lease: r.store, Reports: r.store, Log: r.log,
+		Name: cfg.Ledger.Name, Peer: peer, Dir: r.dir, Lease: r.store, Reports: r.store, Log: r.log,
 		Settle: settle.Options{
 			Pool: r.cfg.ID, Chain: r.chain, Node: r.ring,
 			Streams: r.store, Mirror: r.store, Windows: r.store, Scheme: scheme,
@@ -43,7 +47,7 @@ func (r *room) openLedger(cfg *Config, dev bool, out io.Writer) error {
 		},
 		Beside: func(ctx context.Context, book *ledger.Book) error {
 			o := o
-			o.Book = book
+			o.Book = r.keeper.PayBook(book)
 			return r.pay(ctx, o, schedule, dev, book, out)
 		},
 	})
@@ -61,7 +65,7 @@ func (r *room) pay(ctx context.Context, o payout.Options, schedule payout.Schedu
 	if err != nil {
 		return err
 	}
-	p := &payer{payouts: payouts, schedule: schedule, params: r.chain.Params(), automatic: dev, log: r.log}
+	p := &payer{payouts: payouts, schedule: schedule, ready: r.keeper.MayPay, params: r.chain.Params(), automatic: dev, log: r.log}
 	r.setPayer(p)
 	defer r.setPayer(nil)
 	var wg sync.WaitGroup

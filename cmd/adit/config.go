@@ -41,7 +41,12 @@ type EdgeConfig struct {
 
 // LedgerConfig is about this host's ledger role.
 type LedgerConfig struct {
-	Name string `toml:"name"`
+	Name    string `toml:"name"`
+	Copies  int    `toml:"copies"`
+	Listen  string `toml:"listen"`
+	Peer    string `toml:"peer"`
+	KeyFile string `toml:"key_file"`
+	PeerKey string `toml:"peer_key"`
 }
 
 // PoolConfig is one pool: one coin on one network.
@@ -152,7 +157,7 @@ func loadConfig(path string, env []string) (*Config, error) {
 
 // anchor makes relative paths start at the configuration file.
 func (c *Config) anchor(dir string) {
-	paths := []*string{&c.DataDir, &c.Payout.KeyFile, &c.Payout.DenyFile}
+	paths := []*string{&c.DataDir, &c.Payout.KeyFile, &c.Payout.DenyFile, &c.Ledger.KeyFile}
 	for i := range c.Pool {
 		paths = append(paths, &c.Pool[i].KeyFile)
 		c.Pool[i].EarlierKeyFiles = anchorList(c.Pool[i].EarlierKeyFiles, dir)
@@ -185,7 +190,7 @@ func parseConfig(text string, env []string) (*Config, error) {
 		DataDir:   "adit-data",
 		Redis:     RedisConfig{URL: defaultRedis},
 		Edge:      EdgeConfig{Name: defaultEdge},
-		Ledger:    LedgerConfig{Name: defaultLedger},
+		Ledger:    LedgerConfig{Name: defaultLedger, Copies: 1},
 		Dashboard: DashboardConfig{Listen: defaultDashboard},
 		Payout:    defaultPayout(),
 		Log:       LogConfig{Level: "info", Format: "json"},
@@ -268,6 +273,9 @@ func (c *Config) check() error {
 		if !view.GoodPoolID(name) {
 			return fmt.Errorf("%s %q: give 1 to 32 of a-z, 0-9 and -", key, name)
 		}
+	}
+	if err := c.Ledger.check(); err != nil {
+		return err
 	}
 	if err := c.Payout.check(); err != nil {
 		return err

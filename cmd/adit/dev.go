@@ -166,7 +166,7 @@ func startDev(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logg
 		DataDir:   o.DataDir,
 		Redis:     RedisConfig{URL: redisURL},
 		Edge:      EdgeConfig{Name: defaultEdge},
-		Ledger:    LedgerConfig{Name: defaultLedger},
+		Ledger:    LedgerConfig{Name: defaultLedger, Copies: 1},
 		Dashboard: DashboardConfig{Listen: o.Dashboard},
 		Payout:    devPayout(keyFile),
 		Log:       LogConfig{Level: "info", Format: "json"},

@@ -78,6 +78,7 @@ func ledgerRoutes(mux *http.ServeMux, rooms []*room) {
 	})
 	handle("POST /ledger/{pool}/fee", changeFee)
 	handle("POST /ledger/{pool}/adjust", adjust)
+	handle("POST /ledger/{pool}/degrade", degradeLedger)
 }
 
 func decision(q url.Values) ledger.Decision {
@@ -174,16 +175,19 @@ func ledgerCommand() *cobra.Command {
 	w := new(where)
 	cmd := &cobra.Command{
 		Use: "ledger", Short: "Change fees, correct balances, and fold the ledger anew",
-		Long: `ledger's commands ask the running adit serve, which is the only one that writes to the ledger. What people
+		Long: `ledger's commands ask the active ledger role, which is the only one that writes to the ledger. What people
 decide stands in it for ever, with author, approver and reason; author and approver are two people.
 
   adit ledger fees           the fee schedule
   adit ledger fee            a new fee from a coming block on
   adit ledger adjust         give a miner something, or take it
+  adit ledger degrade        let payouts go on with one of two disks
+  adit ledger recover        copy missing entries back from the other disk
+  adit ledger key FILE       make the key for copying between two disks
   adit ledger rebuild        fold the ledger anew from disk and compare`,
 	}
 	w.flags(cmd)
-	cmd.AddCommand(w.ledgerAsking("fees", "Show the fee schedule", "GET", "/fees", nil), feeCommand(w), adjustCommand(w), rebuildCommand(w))
+	cmd.AddCommand(w.ledgerAsking("fees", "Show the fee schedule", "GET", "/fees", nil), feeCommand(w), adjustCommand(w), degradeCommand(w), recoverCommand(w), ledgerKeyCommand(), rebuildCommand(w))
 	return cmd
 }
 

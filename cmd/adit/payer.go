@@ -19,6 +19,7 @@ type payer struct {
 	payouts   *payout.Payouts
 	params    *pool.Params
 	schedule  payout.Schedule
+	ready     func() error // why no step may be taken now
 	automatic bool
 	log       zerolog.Logger
 }
@@ -53,7 +54,10 @@ func (p *payer) runLoop(ctx context.Context) error {
 		// A time that passed before this start is made up for: Run pays only what is owed.
 		if p.automatic || scheduled && !last.Equal(paid) && (paid.IsZero() || last.After(paid)) {
 			paid = last
-			_, err := p.payouts.Run(ctx, payout.SystemAccount)
+			err := p.ready()
+			if err == nil {
+				_, err = p.payouts.Run(ctx, payout.SystemAccount)
+			}
 			if err != nil && !errors.Is(err, payout.ErrNothing) && !errors.Is(err, payout.ErrOpen) && ctx.Err() == nil {
 				p.log.Warn().Err(err).Str("event", "payout.waits").Msg("payout not made now")
 				if !p.automatic && ctx.Err() == nil {

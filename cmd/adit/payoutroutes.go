@@ -38,6 +38,12 @@ func payoutRoutes(mux *http.ServeMux, rooms []*room) {
 			reply(w, nil, fmt.Errorf("read the command: %w", err), nil)
 			return
 		}
+		if req.Yes { // a step
+			if err := p.ready(); err != nil {
+				reply(w, nil, err, nil)
+				return
+			}
+		}
 		a, err := desk.Handle(r.Context(), p.payouts, p.params, req)
 		if a == nil {
 			reply(w, nil, err, nil)

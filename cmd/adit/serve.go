@@ -184,6 +184,13 @@ func serve(ctx context.Context, cfg *Config, w roles, dev *devSite, out io.Write
 			return err
 		}
 	}
+	stopCopies, err := serveCopies(&cfg.Ledger, rooms, log)
+	if err != nil {
+		return err
+	}
+	if stopCopies != nil {
+		defer func() { err = errors.Join(err, stopCopies()) }()
+	}
 	control, err := startControl(cfg.DataDir, rooms)
 	if err != nil {
 		return err

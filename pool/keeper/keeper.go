@@ -57,6 +57,7 @@ type Options struct {
 	// Beside runs beside the settler, with the same book; nil: nothing does. It ends with its context, and
 	// an error ends the tenure.
 	Beside func(ctx context.Context, book *ledger.Book) error
+	Peer   Peer // the other disk; nil: this is the only one
 	Log    zerolog.Logger
 }
 
@@ -65,6 +66,8 @@ const (
 	acquireEvery = 500 * time.Millisecond
 	reportEvery  = 5 * time.Second
 	callTimeout  = 3 * time.Second
+	giveWayFor   = 3 * time.Second
+	lastCommit   = 5 * time.Second // that what is posted at an orderly end may take
 	retryFirst   = time.Second
 	retryLongest = 15 * time.Second
 	sayAgain     = 10 * time.Minute // the same trouble is logged again
@@ -80,26 +83,34 @@ type Keeper struct {
 	log   zerolog.Logger
 
 	settler *settle.Settler // opened by New for the first tenure; Run's
+	disk    *tracker        // static
+	putting sync.Mutex      // held while a file is taken
 
-	mu     sync.Mutex // guards below
-	book   *ledger.Book
-	active bool
-	why    error // why it is not active
-	state  string
-	said   map[string]time.Time // when a trouble was logged last
+	mu       sync.Mutex              // guards below
+	settling bool                    // a tenure writes to the disk
+	end      context.CancelCauseFunc // ends that tenure
+	copies   *copies                 // of that tenure, nil without a peer
+	book     *ledger.Book
+	active   bool
+	why      error // why it is not active
+	state    string
+	said     map[string]time.Time // when a trouble was logged last
 }
 
 // New opens the disk and checks what is on it. Close gives it back.
 func New(o Options) (*Keeper, error) {
-	k := &Keeper{o: o, log: o.Log, state: pool.LedgerStandby, said: make(map[string]time.Time)}
+	k := &Keeper{o: o, log: o.Log, disk: &tracker{root: o.Dir}, state: pool.LedgerStandby, said: make(map[string]time.Time)}
 	if err := k.readOwner(); err != nil {
 		return nil, err
 	}
 	if err := k.open(); err != nil {
 		return nil, err
 	}
+	if o.Peer != nil { // what is on the disk may be copied to it before it settles
+		return k, nil
+	}
 	var err error
-	if k.settler, err = k.newSettler(); err != nil {
+	if k.settler, err = k.newSettler(nil); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
 	return k, nil
@@ -138,20 +149,28 @@ func (k *Keeper) open() error {
 	return nil
 }
 
-// newSettler opens the slices.
-func (k *Keeper) newSettler() (*settle.Settler, error) {
+// secrets reads or makes the keys that both disks have the same of.
+func (k *Keeper) secrets() (allocation.Secret, ledger.HeadKey, error) {
 	secret, err := allocation.OpenSecret(filepath.Join(k.o.Dir, SecretFile))
 	if err != nil {
-		return nil, err
+		return secret, nil, err
 	}
-	headKey, err := settle.OpenHeadKey(filepath.Join(k.o.Dir, HeadKeyFile))
-	if err != nil {
-		return nil, err
-	}
+	key, err := settle.OpenHeadKey(filepath.Join(k.o.Dir, HeadKeyFile))
+	return secret, key, err
+}
+
+// newSettler opens the slices.
+func (k *Keeper) newSettler(c *copies) (*settle.Settler, error) {
 	o := k.o.Settle
-	o.HeadKey, o.Heads = headKey, filepath.Join(k.o.Dir, HeadsDir)
-	o.Book, o.Secret = k.book, secret
+	var err error
+	if o.Secret, o.HeadKey, err = k.secrets(); err != nil {
+		return nil, err
+	}
+	o.Book, o.Heads = k.book, filepath.Join(k.o.Dir, HeadsDir)
 	o.Dir, o.Allocations = filepath.Join(k.o.Dir, SlicesDir), filepath.Join(k.o.Dir, AllocationsDir)
+	if c != nil {
+		o.FS, o.Copied = k.disk, c.copied
+	}
 	return settle.New(o)
 }
 
@@ -196,6 +215,9 @@ func (k *Keeper) Report() pool.LedgerReport {
 		head := k.book.Head()
 		r.Seq, r.Term = head.Seq, head.Term
 	}
+	if k.active && k.copies != nil {
+		r.Disks, _ = k.copies.now()
+	}
 	return r
 }
 
@@ -219,11 +241,16 @@ func (k *Keeper) Run(ctx context.Context) error {
 			k.enter(pool.LedgerStandby, nil)
 			return nil
 		}
-		if errors.Is(err, settle.ErrLeaseLost) {
-			k.log.Warn().Msg("the lease was lost: another ledger role may be active now")
+		switch {
+		case errors.Is(err, settle.ErrLeaseLost), errors.Is(err, ledger.ErrTerm):
+			k.log.Warn().Err(err).Msg("another ledger role may be active now")
 			k.enter(pool.LedgerStandby, err)
 			wait = 0
-		} else if err != nil {
+		case errors.Is(err, errGiveWay):
+			k.log.Warn().Err(err).Msg("standing by")
+			k.enter(pool.LedgerStandby, err)
+			wait = giveWayFor
+		case err != nil:
 			k.stopped(err)
 			wait = min(max(2*wait, retryFirst), retryLongest)
 		}
@@ -273,7 +300,9 @@ func (k *Keeper) tenure(ctx context.Context) error {
 	held, cancel := context.WithCancelCause(ctx)
 	var renewal sync.WaitGroup
 	renewal.Go(func() { k.renew(held, token, cancel) })
+	k.occupy(true, cancel, nil)
 	err = k.settle(held, token)
+	k.occupy(false, nil, nil)
 	if errors.Is(context.Cause(held), settle.ErrLeaseLost) {
 		err = settle.ErrLeaseLost
 	}
@@ -283,24 +312,123 @@ func (k *Keeper) tenure(ctx context.Context) error {
 	return err
 }
 
+// occupy notes that a tenure writes to the disk, and how it is ended.
+func (k *Keeper) occupy(settling bool, end context.CancelCauseFunc, c *copies) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settling, k.end, k.copies = settling, end, c
+}
+
 // settle does the work of a tenure.
 func (k *Keeper) settle(ctx context.Context, token uint64) error {
+	var c *copies
+	if k.o.Peer != nil {
+		life, over := commitLife(ctx)
+		defer over()
+		if _, _, err := k.secrets(); err != nil { // before the first meeting, which copies them
+			return err
+		}
+		c = &copies{
+			peer: k.o.Peer, book: k.book, mirror: k.o.Settle.Mirror, disk: k.disk, owner: k.owner,
+			pool: k.o.Settle.Pool, log: k.log, wait: joinFirst, life: life,
+		}
+		if err := c.begin(ctx); err != nil {
+			return err
+		}
+		k.book.SetCommit(c.commit)
+		defer k.disk.end()
+	}
 	s := k.settler
 	k.settler = nil
 	if s == nil {
 		var err error
-		if s, err = k.newSettler(); err != nil {
+		if s, err = k.newSettler(c); err != nil {
 			return err
 		}
 	}
-	k.enter(pool.LedgerActive, nil)
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.Run(gctx, token) })
+	if c != nil {
+		k.mu.Lock()
+		k.copies = c
+		k.mu.Unlock()
+		group.Go(func() error { return c.run(gctx) })
+	}
+	k.enter(pool.LedgerActive, nil)
 	if k.o.Beside != nil {
 		group.Go(func() error { return k.o.Beside(gctx, k.book) })
 	}
 	err := group.Wait()
 	return errors.Join(err, s.Close())
+}
+
+// commitLife ends with a lost lease at once, and some time after any other end of ctx.
+func commitLife(ctx context.Context) (life context.Context, over func()) {
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), settle.ErrLeaseLost) {
+			end(settle.ErrLeaseLost)
+			return
+		}
+		t := time.NewTimer(lastCommit)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			end(context.Cause(ctx))
+		case <-life.Done():
+		}
+	})
+	return life, func() { stop(); end(nil) }
+}
+
+// MayPay says why no payout step may be taken now, nil when it may.
+func (k *Keeper) MayPay() error {
+	k.mu.Lock()
+	c, active := k.copies, k.active
+	k.mu.Unlock()
+	switch {
+	case !active:
+		return ErrNotActive
+	case c != nil:
+		return c.mayPay()
+	}
+	return nil
+}
+
+// PayBook is a book for payouts: a step is posted, and counts as posted, only while steps may be taken.
+func (k *Keeper) PayBook(book *ledger.Book) *PayBook { return &PayBook{book, k} }
+
+// PayBook refuses posts while nothing may be paid.
+type PayBook struct {
+	*ledger.Book
+	k *Keeper
+}
+
+// Post is [ledger.Book.Post]. After [ErrOneDisk] the entry may be in the book; what it says is done when both
+// disks have it.
+func (b *PayBook) Post(e ledger.Entry) (ledger.Entry, error) {
+	if err := b.k.MayPay(); err != nil {
+		return ledger.Entry{}, err
+	}
+	posted, err := b.Book.Post(e)
+	if err == nil {
+		err = b.k.MayPay()
+	}
+	return posted, err
+}
+
+// Degrade lets payouts go on while only one disk holds the ledger.
+func (k *Keeper) Degrade(d ledger.Decision) error {
+	k.mu.Lock()
+	c, active := k.copies, k.active
+	k.mu.Unlock()
+	switch {
+	case !active:
+		return ErrNotActive
+	case c == nil:
+		return errors.New("this ledger has one disk by its configuration (ledger.copies = 1): there is nothing to decide")
+	}
+	return c.degrade(d)
 }
 
 // acquire waits for the lease.

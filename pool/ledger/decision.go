@@ -24,7 +24,8 @@ var ErrDecision = errors.New("not decided as it must be")
 
 const maxDecision = 200
 
-func (d *Decision) check() error {
+// Check refuses a decision that names nobody, gives no reason, or was approved by its author.
+func (d *Decision) Check() error {
 	for name, text := range map[string]string{"author": d.Author, "approver": d.Approver, "reason": d.Reason} {
 		if strings.TrimSpace(text) == "" || len(text) > maxDecision {
 			return fmt.Errorf("%w: give an %s of 1 to %d bytes", ErrDecision, name, maxDecision)
@@ -41,7 +42,7 @@ func (d *Decision) check() error {
 // the height is not reached yet. A version for a lower height than one for the same blocks would undo what
 // was decided for later and is refused.
 func ChangeFee(book *Book, doc FeeDoc, d Decision) (Entry, error) {
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return Entry{}, err
 	}
 	if doc.PPM > 1_000_000 {
@@ -86,7 +87,7 @@ type Adjustment struct {
 // request: the same one again gives [ErrExists] and nothing is posted twice. A balance never falls below
 // zero by it.
 func Adjust(book *Book, key string, a Adjustment) (Entry, error) {
-	if err := a.check(); err != nil {
+	if err := a.Check(); err != nil {
 		return Entry{}, err
 	}
 	if key == "" {

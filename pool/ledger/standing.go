@@ -170,7 +170,25 @@ func (b *Book) promised(term uint64, by string) error {
 	return nil
 }
 
-// NoteCommitted notes, durably, that all entries up to a head count. It is called within [Commit].
+// Promised checks that this copy is promised to an owner in a term.
+func (b *Book) Promised(term uint64, by string) error {
+	b.post.Lock()
+	defer b.post.Unlock()
+	return b.promised(term, by)
+}
+
+// Paused runs f while nothing can be posted.
+func (b *Book) Paused(f func() error) error {
+	b.post.Lock()
+	defer b.post.Unlock()
+	if err := b.writable(); err != nil {
+		return err
+	}
+	return f()
+}
+
+// NoteCommitted notes, durably, that all entries up to a head count. It is called within [Commit]
+// or [Book.Paused].
 func (b *Book) NoteCommitted(h Head) error {
 	s := b.standing
 	if h.Seq <= s.Committed.Seq {
