@@ -8,6 +8,7 @@ FUZZTIME ?= 3s
 BENCH ?= .
 CHAOS_MINUTES ?= 5
 CHAOS_SEED ?=
+CHAOS_FAULTS ?= 200
 # COIN=litecoin runs another coin; ARGS='--fresh' goes to adit serve as it is.
 COIN ?=
 ARGS ?=
@@ -16,10 +17,10 @@ ARGS ?=
 RACE := $(addsuffix /...,$(addprefix ./,$(wildcard pool stratum worker payout dashboard)))
 STRIP := -trimpath -ldflags='-s -w'
 
-.PHONY: help run build test itest chaos race lint fuzz bench deps clean need-redis need-coin FORCE
+.PHONY: help run build test itest chaos chaos-payout race lint fuzz bench deps clean need-redis need-coin FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: build need-coin ## a whole pool on this machine: node, Redis, three rigs, dashboard (COIN=litecoin, ARGS=--fresh)
 	@exec bin/adit serve --dev $(if $(COIN),--coin $(COIN)) $(ARGS)
@@ -36,6 +37,10 @@ itest: build need-redis ## long tests with real nodes and processes, within 25 m
 chaos: build need-redis ## break a pool at random for CHAOS_MINUTES=5 and account for every share (CHAOS_SEED=n, CHAOS_REDIS=sentinel,…)
 	@line=$$(mktemp); CHAOS_OUT=$$line CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_SEED=$(CHAOS_SEED) \
 		$(GO) test -tags itest -count=1 -v -timeout 10h -run '^TestChaos$$' ./itest; code=$$?; cat $$line; rm -f $$line; exit $$code
+
+chaos-payout: build need-redis ## kill adit in every state of payouts on btcd and litecoind, CHAOS_FAULTS=200 times
+	@line=$$(mktemp); CHAOS_OUT=$$line CHAOS_PAYOUT_FAULTS=$(CHAOS_FAULTS) CHAOS_SEED=$(CHAOS_SEED) \
+		$(GO) test -tags itest -count=1 -v -timeout 10h -run '^TestChaosPayout$$' ./itest; code=$$?; cat $$line; rm -f $$line; exit $$code
 
 race: bin/btcd need-redis ## tests of packages with shared state, under the race detector
 	$(GO) test -race -timeout 12m $(RACE)
