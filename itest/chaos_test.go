@@ -107,7 +107,7 @@ func startChaosNode(t *testing.T) *chaosNode {
 	if err := first.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	addr := strings.TrimPrefix(first.URL(), "http://")
+	addr := freePort(t)
 	n := &chaosNode{&process{t: t, addr: addr, path: btcdBinary, args: []string{
 		"--simnet", "--configfile=" + filepath.Join(dir, "btcd.conf"), "--datadir=" + filepath.Join(dir, "data"),
 		"--logdir=" + filepath.Join(dir, "logs"), "--notls", "--rpclisten=" + addr, "--rpcmaxclients=128",

@@ -24,7 +24,8 @@ type topology struct {
 	dir       string
 	servers   []*process
 	sentinels []*process
-	older     string // copy of the data of servers[0] as it once was, "" before there is one
+	buses     []string // addresses at which the nodes of a Cluster talk to each other
+	older     string   // copy of the data of servers[0] as it once was, "" before there is one
 }
 
 var chaosKinds = []string{"single", "sentinel", "cluster"}
@@ -41,7 +42,9 @@ func startTopology(t *testing.T, kind, dir string) *topology {
 		more := ""
 		switch {
 		case kind == "cluster":
-			more = "cluster-enabled yes\ncluster-node-timeout 2000\n"
+			o.buses = append(o.buses, freePort(t))
+			_, bus, _ := net.SplitHostPort(o.buses[i])
+			more = "cluster-enabled yes\ncluster-node-timeout 2000\ncluster-port " + bus + "\n"
 		case i > 0:
 			host, port, _ := net.SplitHostPort(o.servers[0].addr)
 			more = "replicaof " + host + " " + port + "\n"
@@ -76,7 +79,8 @@ func startTopology(t *testing.T, kind, dir string) *topology {
 			c.Close()
 			host, port, _ := net.SplitHostPort(p.addr)
 			if i > 0 {
-				if err := first.ClusterMeet(t.Context(), host, port).Err(); err != nil {
+				_, bus, _ := net.SplitHostPort(o.buses[i])
+				if err := first.Do(t.Context(), "CLUSTER", "MEET", host, port, bus).Err(); err != nil {
 					t.Fatal(err)
 				}
 			}

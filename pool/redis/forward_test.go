@@ -61,7 +61,7 @@ func startEdge(t *testing.T, p *Pool, j *journal.Journal) (*edge.Edge, func()) {
 	engine, err := pool.NewEngine(pool.EngineConfig{PoolID: "main", Chain: chain, Scheme: pool.SchemePPLNS, Epoch: j.Epoch(), RewardScript: []byte{0x51}})
 	must(t, err)
 	e, err := edge.New(edge.Options{
-		Pool: "main", Name: "edge-1", Chain: chain, Engine: engine, Journal: j, Stream: p, Candidates: p, Reports: p,
+		Pool: "main", Name: "edge-1", Chain: chain, Engine: engine, Journal: j, Stream: p, Candidates: p, Reports: p, Ledger: p, Notes: p,
 		Dir: t.TempDir(), Log: zerolog.Nop(), ProbeEvery: 50 * time.Millisecond, GatherFor: time.Millisecond, StopGrace: 100 * time.Millisecond,
 	})
 	must(t, err)
@@ -313,15 +313,15 @@ func TestForwardCluster(t *testing.T) {
 	ctx := t.Context()
 	var nodes [3]*child
 	var dirs [3]string
-	var ports [3]int
+	var ports, buses [3]int
 	var clients [3]*goredis.Client
 	start := func(i int) *child {
 		return startChildAt(t, dirs[i], ports[i], append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
-			"--cluster-require-full-coverage", "no"}, durable...)...)
+			"--cluster-port", fmt.Sprint(buses[i]), "--cluster-require-full-coverage", "no"}, durable...)...)
 	}
 	var hosts []string
 	for i := range nodes {
-		dirs[i], ports[i] = t.TempDir(), freePort(t)
+		dirs[i], ports[i], buses[i] = t.TempDir(), freePort(t), freePort(t)
 		nodes[i] = start(i)
 		defer func() { nodes[i].kill() }()
 		clients[i] = connect(t, &server{url: nodes[i].url, real: true}).raw
@@ -329,7 +329,7 @@ func TestForwardCluster(t *testing.T) {
 		hosts = append(hosts, fmt.Sprintf("127.0.0.1:%d", ports[i]))
 	}
 	for i := 1; i < 3; i++ {
-		must(t, clients[0].ClusterMeet(ctx, "127.0.0.1", fmt.Sprint(ports[i])).Err())
+		must(t, clients[0].Do(ctx, "CLUSTER", "MEET", "127.0.0.1", ports[i], buses[i]).Err())
 	}
 	up := func(i int) bool {
 		info := clients[i].ClusterInfo(ctx).Val()

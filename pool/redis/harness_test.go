@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -57,6 +58,9 @@ func sharedServer(t *testing.T, c **child, args ...string) *server {
 	t.Helper()
 	started := *c == nil
 	if started {
+		if len(args) > 0 {
+			args = append(args, "--cluster-port", fmt.Sprint(freePort(t)))
+		}
 		*c = startChild(t, append(args, durable...)...)
 	}
 	s := connect(t, &server{url: (*c).url, real: true})
@@ -143,14 +147,19 @@ func (c *child) kill() {
 	c.cmd.Wait()
 }
 
+// freePort is a port that nothing listened on a moment ago, below those that connections take for
+// themselves: a server that is started again finds it free.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.N(22_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().(*net.TCPAddr).Port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 func connect(t *testing.T, s *server) *server {
