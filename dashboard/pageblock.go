@@ -31,7 +31,7 @@ type creditRow struct {
 func (s *Server) pageBlock(r web.Request, p *view.Pool, id string) error {
 	hash, err := pool.ParseHash(id)
 	if err != nil {
-		return web.NotFound("a block is named by its hash: " + err.Error())
+		return web.NotFound("A block is named by its hash.")
 	}
 	doc, err := p.Block(hash)
 	if errors.Is(err, view.ErrNoDoc) {

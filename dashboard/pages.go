@@ -53,7 +53,7 @@ type page struct {
 // scriptWords are what the scripts say.
 var scriptWords = []string{
 	"just now", "%s s ago", "%s min ago", "%s h ago", "%s d ago", "under %s", "1 in %s", "%s s", "%s min", "%s h", "%s h %d min", "%s d",
-	"%s d %d h", "over 100 years", "Copied", "Select it by hand", "Day", "Two days", "Week", "Month", "Two years", "%s workers", "Left and right arrow keys read the values.", "chart",
+	"%s d %d h", "over 100 years", "Copied", "Select it by hand", "Day", "Week", "Month", "Two years", "%s workers", "Left and right arrow keys read the values.", "chart",
 	"rejected %s",
 }
 

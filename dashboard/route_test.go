@@ -336,7 +336,7 @@ func TestLanguages(t *testing.T) {
 			t.Errorf("%q gives %s", header, a.get("Content-Language"))
 		}
 	}
-	if a := s.get("/", "Accept-Language", "de", "Cookie", "lang=es"); a.get("Content-Language") != "es" {
+	if a := s.get("/", "Accept-Language", "de", "Cookie", "lang=es"); a.get("Content-Language") != "es" || !strings.Contains(a.body, "Trabajadores") {
 		t.Errorf("the cookie gives %s", a.get("Content-Language"))
 	}
 	if a := s.get("/language?set=ru&to=/"); !strings.HasPrefix(a.get("Set-Cookie"), "lang=ru;") {

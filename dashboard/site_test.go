@@ -60,7 +60,7 @@ func (s *site) wait(d time.Duration) {
 func newSite(t *testing.T, edit func(*Options)) *site {
 	t.Helper()
 	s := &site{t: t, now: boardtest.Start(), store: boardtest.Pool(60)}
-	o := Options{Pools: []view.PoolInfo{boardtest.Info("toy", s.store)}, Version: "0.0.1", NoDoc: boardtest.ErrNoDoc, BadCursor: boardtest.ErrCursor, PerMinute: -1, Log: zerolog.Nop(), Now: s.clock}
+	o := Options{Pools: []view.PoolInfo{boardtest.Info("toy", s.store)}, Version: "0.0.1", NoDoc: boardtest.ErrNoDoc, BadCursor: boardtest.ErrCursor, PerMinute: -1, Tick: time.Hour, Log: zerolog.Nop(), Now: s.clock}
 	if edit != nil {
 		edit(&o)
 	}
@@ -77,6 +77,7 @@ func newSite(t *testing.T, edit func(*Options)) *site {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.server.Serve(ctx, ln) }()
+	await(t, "the first tick", func() bool { return s.server.events.Ticks() > 0 })
 	s.stop = sync.OnceValue(func() error {
 		s.client.CloseIdleConnections()
 		cancel()

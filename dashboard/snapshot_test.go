@@ -175,7 +175,7 @@ func TestReadyz(t *testing.T) {
 	f("journal", func(f *boardtest.Store) { f.Pool.JournalError = "disk full" }, nil, "journal", "disk full")
 	f("no job", func(f *boardtest.Store) { f.Pool.JobTime = 0 }, nil, "job", "no job")
 	f("old job", func(f *boardtest.Store) { f.Pool.JobTime = boardtest.Start().Add(-6 * time.Minute).UnixMilli() }, nil, "job", "6m2s old")
-	f("no redis", func(f *boardtest.Store) { f.Away = boardtest.ErrAway }, nil, "redis", "connection refused", "node", "no full node", "job", "no job")
+	f("no redis", func(f *boardtest.Store) { f.Away = boardtest.ErrAway }, nil, "redis", "connection refused")
 	well := view.Live{Job: boardtest.Start(), Nodes: []pool.NodeReport{{Name: "a", Up: true}}}
 	f("live wins", func(f *boardtest.Store) { f.Pool.JobTime, f.Pool.Nodes, f.Pool.JournalError = 0, nil, "old" }, &well)
 	waiting := well

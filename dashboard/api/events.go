@@ -93,6 +93,13 @@ func (e *Events) Streams() int {
 	return e.streams
 }
 
+// Ticks is how many frames were made.
+func (e *Events) Ticks() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last.seq
+}
+
 type livePool struct {
 	ID                string            `json:"id"`
 	Hashrate          float64           `json:"hashrate"`
