@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/adit-pool/adit/kernels"
+	"github.com/adit-pool/adit/kernels/all"
 	"github.com/adit-pool/adit/kernels/sha256d"
 )
 
@@ -129,6 +130,54 @@ func TestWrongProgram(t *testing.T) {
 	f("misses some", "if (index >= count)", "if (index >= count || index % 8 == 7)", ErrWrong, "it found")
 	f("does not build", "uint n = REVERSE(nonce);", "uint n = REVERSE(nonce)", nil, "program does not build (-11)")
 	f("no entry", "__kernel void search(", "__kernel void other(", nil, "invalid kernel name (-46)")
+}
+
+// A counter that cannot be is not believed.
+func TestWrongCounter(t *testing.T) {
+	library, device := need(t)
+	cl := *library.cl
+	s := opened(t, &Library{&cl}, device)
+	read := cl.readBuffer
+	cl.readBuffer = func(queue, buffer handle, blocking uint32, offset, size uintptr, to unsafe.Pointer, n uint32, wait, event *handle) int32 {
+		code := read(queue, buffer, blocking, offset, size, to, n, wait, event)
+		if offset == 0 {
+			*(*uint32)(to) = uint32(small.Items) + 1
+		}
+		return code
+	}
+	var header [kernels.HeaderSize]byte
+	if _, err := s.Scan(t.Context(), &header, 0, 5000, &often, nil); !errors.Is(err, ErrWrong) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A card whose memory is used by others gets smaller launches.
+func TestLittleMemory(t *testing.T) {
+	library, device := need(t)
+	p, err := all.Program("scrypt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 20   // hashes that there is room for
+	device.Units = 64 // the first launch tried is too large
+	l := faulty(library, func(cl *opencl) {
+		create := cl.createBuffer
+		cl.createBuffer = func(context handle, flags uint64, size, host uintptr, code *int32) handle {
+			if size > uintptr(most*p.Scratch) {
+				*code = -4
+				return 0
+			}
+			return create(context, flags, size, host, code)
+		}
+	})
+	s, err := l.Open(device, p, Size{Group: 4, Launch: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if items := s.Size().Items; items == 0 || items > most {
+		t.Errorf("launches of %d, there is room for %d", items, most)
+	}
 }
 
 func TestDisabled(t *testing.T) {

@@ -91,7 +91,10 @@ func (s *Search) build() error {
 
 func (s *Search) buffer(to *handle, flags, size uint64) error {
 	var code int32
-	*to = s.cl.createBuffer(s.context, flags, uintptr(size), 0, &code)
+	made := s.cl.createBuffer(s.context, flags, uintptr(size), 0, &code)
+	if code == 0 {
+		*to = made
+	}
 	return s.error("clCreateBuffer", code)
 }
 
@@ -142,17 +145,25 @@ func (s *Search) tune(size Size) error {
 	if size.Items != 0 {
 		most = min(most, size.Items)
 	}
+	fixed := size.Items
 	best := 0.0 // nonces a second
 	for _, group := range groups {
 		items := max(min(group*uint64(max(s.device.Units, 1)), most/group*group), group)
-		if size.Items != 0 {
-			items = max(size.Items/group*group, group)
+		if fixed != 0 {
+			items = max(fixed/group*group, group)
 		}
 		if items > most && s.program.Scratch > 0 {
 			return fmt.Errorf("%v: it has no memory for a group of %d", s.device, group)
 		}
 		for {
 			took, err := s.try(group, items)
+			if full(err) && best > 0 {
+				break // others use the card's memory too
+			}
+			if full(err) && items > group {
+				items = max(items/2/group*group, group)
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -169,6 +180,13 @@ func (s *Search) tune(size Size) error {
 	}
 	s.size = Size{Items: size.Items, Group: size.Group, Launch: wanted}
 	return s.scratchFor(s.size.Items)
+}
+
+// full tells whether err is that the device has no memory for so much.
+func full(err error) bool {
+	const noMemory, noResources, tooLarge = -4, -5, -61
+	var failed *Error
+	return errors.As(err, &failed) && (failed.Code == noMemory || failed.Code == noResources || failed.Code == tooLarge)
 }
 
 // try is how long a launch takes, by the better of two.
@@ -199,12 +217,13 @@ func (s *Search) scratchFor(items uint64) error {
 	if size == s.scratchSize {
 		return nil
 	}
-	if s.scratch != 0 {
-		s.cl.releaseMemory(s.scratch)
-		s.scratch = 0
+	release(s.scratch, s.cl.releaseMemory)
+	s.scratch, s.scratchSize = 0, 0
+	if err := s.buffer(&s.scratch, readWrite, size); err != nil {
+		return err
 	}
 	s.scratchSize = size
-	return s.buffer(&s.scratch, readWrite, size)
+	return nil
 }
 
 // examine compares what the device finds with what the CPU finds in a range that

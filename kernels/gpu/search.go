@@ -151,6 +151,9 @@ func (s *Search) reported(f flight) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
+	if uint64(n) > f.count {
+		return nil, fmt.Errorf("%v: %w: %d finds among %d nonces", s.device, ErrWrong, n, f.count)
+	}
 	if n > foundMost {
 		var all []uint32
 		const part = foundMost
