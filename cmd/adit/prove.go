@@ -17,7 +17,7 @@ import (
 
 func proveCommand() *cobra.Command {
 	w := new(where)
-	var block, miner, out string
+	var block, miner, out, head string
 	var number uint64
 	cmd := &cobra.Command{
 		Use: "prove --miner ADDRESS --block HEIGHT | --slice NUMBER", Short: "Write a proof that a miner's row or score is in what the pool published", Args: cobra.NoArgs,
@@ -51,11 +51,11 @@ files and can be used while adit serve runs.`,
 				if err != nil {
 					return err
 				}
-				p, err = audit.ProveRow(dir, id, book, doc, account)
+				p, err = audit.ProveRow(dir, id, book, doc, account, head)
 				if err != nil {
 					return err
 				}
-			} else if p, err = audit.ProveScore(dir, id, book, number, account); err != nil {
+			} else if p, err = audit.ProveScore(dir, id, book, number, account, head); err != nil {
 				return err
 			}
 			text, err := p.Text()
@@ -74,6 +74,7 @@ files and can be used while adit serve runs.`,
 	f.StringVar(&block, "block", "", "the block's height or hash")
 	f.Uint64Var(&number, "slice", 0, "the slice's number")
 	f.StringVar(&miner, "miner", "", "the miner's address, or account id of 40 hex digits")
+	f.StringVar(&head, "head", "", "name of the signed head that the reader has, such as 20261122T000000Z; the newest without it")
 	f.StringVar(&out, "out", "", "file to write; printed without it")
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/adit-pool/adit/pool/allocation"
+	"github.com/adit-pool/adit/pool/audit"
 )
 
 // The allocation file that docs/payouts.md works out by hand is a right one and has the numbers of the text.
@@ -33,6 +34,30 @@ func TestWorkedExample(t *testing.T) {
 	}
 	if a.Rows[0].Score != a.Window.Rest || a.Rows[0].Amount != 1_237_500_958 || a.Fee != 50_000_038 || a.Window.First != 423 {
 		t.Errorf("%+v", a)
+	}
+}
+
+// The proof in docs/payouts.md is a right one and has the numbers of the text.
+func TestWorkedProof(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/payouts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(doc, []byte(`{"v":1,"pool":"bitcoin","row":`))
+	if at < 0 {
+		t.Fatal("no proof in docs/payouts.md")
+	}
+	raw, _, _ := bytes.Cut(doc[at:], []byte("\n"))
+	p, err := audit.ParseProof(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Check(); err != nil {
+		t.Error(err)
+	}
+	if p.Row.Amount != 1_237_500_000 || p.Row.Height != 310 || len(p.Row.Above) != 7 || !strings.HasPrefix(p.Root().String(), "a52fb88e") ||
+		!strings.HasPrefix(p.Head.BlocksRoot.String(), "784f31f1") {
+		t.Errorf("%+v", p.Row)
 	}
 }
 

@@ -142,9 +142,9 @@ func (p *Proof) Check() error {
 	return nil
 }
 
-// ProveRow makes the proof of an account's row in the allocation file of a block, up to the newest signed
-// head that speaks of the file as it is now.
-func ProveRow(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, account pool.AccountID) (*Proof, error) {
+// ProveRow makes the proof of an account's row in the allocation file of a block, up to the signed head with
+// an id, or for "" the newest one, that speaks of the file as it is now.
+func ProveRow(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, account pool.AccountID, head string) (*Proof, error) {
 	secret, err := allocation.ReadSecret(filepath.Join(dir, "secret"))
 	if err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func ProveRow(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accou
 			if err != nil {
 				return nil, err
 			}
-			if leaves[doc.Hash] != leaf {
+			if leaves[doc.Hash] != leaf || head != "" && h.ID != head {
 				continue
 			}
 			all := make([]ledger.BlockLeaf, 0, len(leaves))
@@ -207,21 +207,27 @@ func ProveRow(dir, poolID string, book *ledger.Book, doc *ledger.BlockDoc, accou
 			p.Head = h
 		}
 	}
+	if head != "" && p.Head == nil {
+		return nil, fmt.Errorf("%w: the signed head %s does not speak of block %s as it is now", ErrNothing, head, doc.Hash)
+	}
 	return p, p.Check()
 }
 
-// ProveScore makes the proof of an account's score in a slice, up to the newest signed head that has the
-// slice.
-func ProveScore(dir, poolID string, book *ledger.Book, number uint64, account pool.AccountID) (*Proof, error) {
+// ProveScore makes the proof of an account's score in a slice, up to the signed head with an id, or for ""
+// the newest one, that has the slice.
+func ProveScore(dir, poolID string, book *ledger.Book, number uint64, account pool.AccountID, head string) (*Proof, error) {
 	p := &Proof{V: proofVersion, Pool: poolID}
 	for id, body := range book.Docs(ledger.SetHeads) {
 		h, err := ledger.ParseSignedHead(body)
 		if err != nil {
 			return nil, fmt.Errorf("signed head %s of the ledger: %w", id, err)
 		}
-		if h.Slices >= number {
+		if h.Slices >= number && (head == "" || h.ID == head) {
 			p.Head = h
 		}
+	}
+	if head != "" && p.Head == nil {
+		return nil, fmt.Errorf("%w: the signed head %s does not have slice %d", ErrNothing, head, number)
 	}
 	var chain []merkle.Node[struct{}]
 	_, err := slice.ScanClosed(filepath.Join(dir, "slices"), func(at slice.Place, s *slice.Slice) error {

@@ -1,6 +1,7 @@
 package settle
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -27,7 +28,7 @@ func OpenHeadKey(path string) (ledger.HeadKey, error) {
 
 // heads signs and posts the head of the book and of the slices, once a period, when the book has grown since
 // the last one. The error is one of the disk.
-func (s *Settler) heads(now time.Time) error {
+func (s *Settler) heads(ctx context.Context, now time.Time) error {
 	period := now.UTC().Truncate(s.o.HeadEvery)
 	if len(s.o.HeadKey) == 0 || !period.After(s.headed) {
 		return nil
@@ -39,6 +40,11 @@ func (s *Settler) heads(now time.Time) error {
 	}
 	if err := s.fold.store.Sync(); err != nil { // what is signed must not be lost
 		return err
+	}
+	if s.o.Copied != nil { // nor folded otherwise by the disk that takes over
+		if err := s.o.Copied(ctx); err != nil {
+			return err
+		}
 	}
 	h := ledger.SignedHead{Pool: s.o.Pool, ID: id, Time: now.UnixMilli(), Seq: at.Seq, Term: at.Term, Hash: at.Hash[:]}
 	h.Slices, h.SlicesRoot = s.fold.store.Chain()

@@ -148,7 +148,7 @@ func TestProofs(t *testing.T) {
 	for _, name := range []string{"b1", "b2"} {
 		doc := w.doc(block(name))
 		for i := 1; i <= 3; i++ {
-			p, err := audit.ProveRow(dir, testPool, w.book, &doc, accountOf(i))
+			p, err := audit.ProveRow(dir, testPool, w.book, &doc, accountOf(i), "")
 			add(p, err)
 			if want := doc.Credits[indexOf(doc.Credits, accountOf(i))].Amount; p.Row.Amount != want {
 				t.Errorf("%s: proved %d, credited %d", name, p.Row.Amount, want)
@@ -158,7 +158,7 @@ func TestProofs(t *testing.T) {
 	scores := 0
 	for number := uint64(1); number <= 4; number++ {
 		for i := 1; i <= 3; i++ {
-			p, err := audit.ProveScore(dir, testPool, w.book, number, accountOf(i))
+			p, err := audit.ProveScore(dir, testPool, w.book, number, accountOf(i), "")
 			if errors.Is(err, audit.ErrNothing) {
 				continue
 			}
@@ -170,11 +170,19 @@ func TestProofs(t *testing.T) {
 		t.Errorf("%d scores in the slices", scores)
 	}
 	doc := w.doc(block("b1"))
-	if _, err := audit.ProveRow(dir, testPool, w.book, &doc, accountOf(9)); !errors.Is(err, audit.ErrNothing) {
+	if _, err := audit.ProveRow(dir, testPool, w.book, &doc, accountOf(9), ""); !errors.Is(err, audit.ErrNothing) {
 		t.Errorf("a row of a stranger: %v", err)
 	}
-	if _, err := audit.ProveScore(dir, testPool, w.book, 1, accountOf(9)); !errors.Is(err, audit.ErrNothing) {
+	if _, err := audit.ProveScore(dir, testPool, w.book, 1, accountOf(9), ""); !errors.Is(err, audit.ErrNothing) {
 		t.Errorf("a score of a stranger: %v", err)
+	}
+	heads := w.signedHeads()
+	if _, err := audit.ProveRow(dir, testPool, w.book, &doc, accountOf(1), heads[0].ID); !errors.Is(err, audit.ErrNothing) {
+		t.Errorf("up to a head from before the block: %v", err)
+	}
+	last := heads[len(heads)-1].ID
+	if p, err := audit.ProveScore(dir, testPool, w.book, 1, accountOf(1), last); err != nil || p.Head.ID != last {
+		t.Errorf("up to the last head: %v", err)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.SampledFrom(proofs).Draw(t, "proof")

@@ -284,7 +284,7 @@ func (s *Settler) turn(ctx context.Context, now time.Time) (worked bool, err err
 		}
 		s.saved = now
 	}
-	if err := s.heads(now); err != nil {
+	if err := s.heads(ctx, now); err != nil {
 		return false, err
 	}
 	if now.Sub(s.published) >= s.publishEvery {
