@@ -13,8 +13,9 @@ CHAOS_FAULTS ?= 200
 COIN ?=
 ARGS ?=
 
-# Areas with state shared between goroutines.
-RACE := $(addsuffix /...,$(addprefix ./,$(wildcard pool stratum worker payout dashboard)))
+# Areas with state shared between goroutines. (Package kernels itself builds and runs other programs.)
+RACE := $(addsuffix /...,$(addprefix ./,$(wildcard pool stratum worker payout dashboard))) \
+	./kernels/all ./kernels/gpu ./kernels/scrypt ./kernels/sha256d
 STRIP := -trimpath -ldflags='-s -w'
 
 .PHONY: help run build test itest chaos chaos-payout race lint fuzz bench deps clean need-redis need-coin FORCE
