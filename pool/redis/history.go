@@ -187,25 +187,25 @@ func (s *series) field(number int64) string {
 // writeChunks adds points to chunks by compare-and-set, again where another edge was faster.
 func (p *Pool) writeChunks(ctx context.Context, writes []chunkWrite, now int64) error {
 	for try := 0; len(writes) > 0 && try < flushTries; try++ {
-		pipe := p.r.client.Pipeline()
-		old := make([]*goredis.StringCmd, len(writes))
-		for i, w := range writes {
-			old[i] = pipe.HGet(ctx, w.key, w.field)
-		}
-		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, goredis.Nil) {
-			return err
-		}
 		var names []string
-		var rates []goredis.Z
-		usual := p.r.client.Pipeline()
 		number := make(map[string]int)
-		args := make([]any, 0, 5*len(writes))
-		for i, w := range writes {
+		wanted := make([]any, 0, 2*len(writes))
+		for _, w := range writes {
 			if number[w.key] == 0 {
 				names = append(names, w.key)
 				number[w.key] = len(names) + 1 // KEYS[1] is the guard's
 			}
-			was := old[i].Val()
+			wanted = append(wanted, number[w.key], w.field)
+		}
+		old, err := p.answer(ctx, chunksLua, names, wanted...)
+		if err != nil {
+			return err
+		}
+		var rates []goredis.Z
+		usual := changes{p: p}
+		args := make([]any, 0, 5*len(writes))
+		for i, w := range writes {
+			was := text(old, i)
 			merged := w.series.merge([]byte(was), w.points)
 			args = append(args, number[w.key], w.field, was, merged, w.ttl.Milliseconds())
 			switch w.series {
@@ -213,7 +213,7 @@ func (p *Pool) writeChunks(ctx context.Context, writes []chunkWrite, now int64) 
 				rates = append(rates, goredis.Z{Score: w.series.lastHour(now, merged), Member: w.owner.account.String()})
 			case &workerTens:
 				if rate, ok := w.series.usual(now, merged); ok {
-					usual.HSet(ctx, p.k.worker(w.owner.account, w.owner.worker), "usual", formatFloat(rate))
+					usual.add(p.k.worker(w.owner.account, w.owner.worker), "set", "usual", formatFloat(rate), "")
 				}
 			}
 		}
@@ -222,7 +222,7 @@ func (p *Pool) writeChunks(ctx context.Context, writes []chunkWrite, now int64) 
 			return err
 		}
 		lost, _ := v.([]any)
-		if _, err := usual.Exec(ctx); err != nil {
+		if err := usual.flush(ctx); err != nil {
 			return err
 		}
 		if err := p.rankRates(ctx, rates); err != nil {
@@ -287,8 +287,12 @@ func (p *Pool) rank(ctx context.Context, pipe goredis.Pipeliner, r *pool.Report)
 			best[w.Account] = max(best[w.Account], w.BestShare)
 		}
 	}
+	members := make([]goredis.Z, 0, len(best))
 	for id, v := range best {
-		pipe.ZAddGT(ctx, p.k.leaders("shares"), goredis.Z{Score: v, Member: id.String()})
+		members = append(members, goredis.Z{Score: v, Member: id.String()})
+	}
+	for part := range slices.Chunk(members, reportOps) {
+		pipe.ZAddGT(ctx, p.k.leaders("shares"), part...)
 	}
 	pipe.ZRemRangeByRank(ctx, p.k.leaders("shares"), 0, -maxLeaders-1)
 	pipe.PExpire(ctx, p.k.leaders("shares"), yearsTTL)

@@ -49,6 +49,9 @@ var windowLua string
 //go:embed lua/report.lua
 var reportLua string
 
+//go:embed lua/chunks.lua
+var chunksLua string
+
 //go:embed lua/history.lua
 var historyLua string
 
