@@ -50,6 +50,7 @@ type Engine struct {
 	params  *Params
 	maxSolo int
 	hashing *hashing
+	drafts  sync.Pool // *draft
 
 	now  atomic.Pointer[generation]
 	jobs sync.Map // uint64 -> *Job: what may still be submitted for
@@ -59,6 +60,12 @@ type Engine struct {
 	lastJob     uint64
 	soloJobs    int           // in all generations
 	generations []*generation // oldest first; the last is now
+}
+
+// draft is what is put together to judge a submission; it is used again.
+type draft struct {
+	coinbase []byte
+	header   [80]byte
 }
 
 // generation is the work made from one template.
@@ -95,6 +102,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, params: cfg.Chain.Params(), maxSolo: maxSolo, hashing: newHashing(cfg.Chain.PowHashes)}
 	e.space = &space{id: cfg.Epoch}
+	e.drafts.New = func() any { return new(draft) }
 	worst := &Template{Height: 1<<31 - 1, CoinbaseValue: 1, WitnessCommitment: make([]byte, 38)}
 	spec := e.spec(e.space, []Output{{Script: cfg.RewardScript, Value: 1}})
 	spec.Aux = make([]byte, MaxAuxSize)
@@ -388,10 +396,12 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 		version = t.Version&^mask | sub.VersionBits
 	}
 
-	coinbase := j.AppendCoinbase(make([]byte, 0, 512), sub.Salt, is.Extranonce1, &sub.Extranonce2)
-	var header [80]byte
-	PutHeader(&header, version, t.PrevHash, e.cfg.Chain.MerkleRoot(coinbase, j.Branch), sub.NTime, t.Bits, sub.Nonce)
-	id := e.cfg.Chain.BlockID(&header)
+	own := e.drafts.Get().(*draft)
+	defer e.drafts.Put(own)
+	own.coinbase = j.AppendCoinbase(own.coinbase[:0], sub.Salt, is.Extranonce1, &sub.Extranonce2)
+	coinbase, header := own.coinbase, &own.header
+	PutHeader(header, version, t.PrevHash, e.cfg.Chain.MerkleRoot(coinbase, j.Branch), sub.NTime, t.Bits, sub.Nonce)
+	id := e.cfg.Chain.BlockID(header)
 	key := [16]byte(id[:16])
 	_, seen := s.Seen[key]
 	tip := e.now.Load()
@@ -405,7 +415,7 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 			return Verdict{Reject: RejectStale}
 		}
 		var busy bool
-		if pow, busy = e.hashing.hash(&header, s.Misses >= maxMisses); busy {
+		if pow, busy = e.hashing.hash(header, s.Misses >= maxMisses); busy {
 			return Verdict{Reject: RejectBusy}
 		}
 	}
@@ -448,7 +458,7 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 	}
 	if block {
 		v.Share.Flags |= ShareBlock
-		v.Candidate = e.candidate(j, &v.Share, &header, id, coinbase)
+		v.Candidate = e.candidate(j, &v.Share, header, id, coinbase)
 	}
 	return v
 }

@@ -24,6 +24,16 @@ func (p *agreeable) Submit(*pool.Session, *pool.Submission, time.Time) (pool.Ver
 	return pool.Verdict{}, p.done
 }
 
+// unkept has the engine judge, and keeps nothing.
+type unkept struct {
+	*stratumtest.Pool
+	done *pool.Commit
+}
+
+func (p *unkept) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (pool.Verdict, *pool.Commit) {
+	return p.Judge(s, sub, now), p.done
+}
+
 // opened returns a connection without goroutines that is ready for work, and a share for its job.
 func opened(tb testing.TB, p stratum.Pool) (*stratum.ConnForTest, *stratumtest.Rig) {
 	tb.Helper()
@@ -86,7 +96,19 @@ func TestSubmitAllocations(t *testing.T) {
 			t.Fatal("not a duplicate")
 		}
 	}
-	t.Logf("with the engine's judgement: %v allocations", testing.AllocsPerRun(200, duplicate))
+	allowed(t, "judged by the engine", 0, duplicate)
+	lines := make([][]byte, 300)
+	c, rig = opened(t, &unkept{stratumtest.NewPool(pool.SchemePPLNS, true), done})
+	for i := range lines {
+		lines[i] = submitLine(t, rig, 2+i)
+	}
+	next := 0
+	allowed(t, "accepted by the engine", 0, func() {
+		if !bytes.Contains(c.Exchange(lines[next]), []byte("true")) {
+			t.Fatal("not accepted")
+		}
+		next++
+	})
 }
 
 // BenchmarkSubmit is a share from line to reply, without engine and journal: parse, decode, look up, reply.

@@ -236,6 +236,11 @@ func (p *Pool) Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, er
 	return p.engine.Issue(s, now)
 }
 
+// Judge judges a share and keeps nothing.
+func (p *Pool) Judge(s *pool.Session, sub *pool.Submission, now time.Time) pool.Verdict {
+	return p.engine.Submit(s, sub, now)
+}
+
 // Submit judges and keeps a share.
 func (p *Pool) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (pool.Verdict, *pool.Commit) {
 	v := p.engine.Submit(s, sub, now)
