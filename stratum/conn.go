@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/adit-pool/adit/pool"
@@ -21,13 +22,16 @@ type Conn struct {
 	real    netip.AddrPort // of raw's other end
 	proxied bool           // that is a trusted proxy
 	opened  time.Time
-	wake    chan struct{} // one place, never closed: the writer has something to look at
+	wake    chan struct{} // one place, never closed: the running writer has something to look at
 	room    chan struct{} // one place, never closed: the outbox was emptied by some
 	stop    chan struct{} // closed by drain: read no more
 	broken  chan struct{} // closed when the writer has ended, or will not begin
+	try     func(fd uintptr) bool
 
 	stopOnce sync.Once
 	offered  atomic.Bool  // there is a job that this connection does not have
+	writer   atomic.Int32 // writerIdle, writerRunning, writerOver
+	pending  atomic.Bool  // the writer has something to look at
 	idle     atomic.Int32 // messages since the last accepted share, up to idleRun; that at first
 
 	// Owned by the reader, which begins with the preface; static for the writer, which begins after it.
@@ -35,7 +39,13 @@ type Conn struct {
 	remote   netip.AddrPort // for whom a proxy speaks, else real; not valid for what is not TCP
 	bucket   bucket
 	malforms int
-	turns    int // messages that may go through the gate
+	turns    int             // messages that may go through the gate
+	plain    syscall.RawConn // nc itself, when nothing stands on it
+	got      []byte          // what try read
+	gotErr   error
+
+	// Owned by the writer.
+	working bool
 
 	// Guarded by the server's mu.
 	counted bool
@@ -60,7 +70,7 @@ type Conn struct {
 	shares   int             // accepted, not early
 	refusals [numStrikes]int // without an accepted share between them
 	lastHash [16]byte        // of the accepted share in hand
-	read     int             // bytes of the reader's buffer
+	read     int             // bytes of the reader's buffer beyond what it borrows
 	held     int64           // what it was counted as holding
 	readDone bool
 	reason   Close
@@ -84,19 +94,25 @@ func newConn(s *Server, nc net.Conn) *Conn {
 // megabytes, and so long a peer that only asks is answered.
 const sendBuffer = 64 << 10
 
-// run serves the connection to its end. It reads; the writer that it starts ends before it returns.
+// run serves the connection to its end. It reads; the writer has ended before it returns.
 func (c *Conn) run() {
-	defer c.caught(false)
+	defer c.caught()
 	if tcp, ok := c.raw.(*net.TCPConn); ok {
 		tcp.SetWriteBuffer(sendBuffer) // else the kernel's own size
 	}
 	writing := false
 	func() {
-		defer c.caught(false)
+		defer c.caught()
 		reason := c.preface()
 		if reason == CloseNone {
 			writing = true
-			go c.write()
+			if tcp, ok := c.nc.(*net.TCPConn); ok {
+				if plain, err := tcp.SyscallConn(); err == nil {
+					c.plain, c.try = plain, c.tryRead
+				}
+			}
+			c.writer.Store(writerIdle)
+			c.poke() // there may be a job already
 			reason = c.receive()
 		}
 		c.end(reason)
@@ -191,8 +207,21 @@ func (c *Conn) stopping() bool {
 	}
 }
 
+// States of the writer, which runs only while there is something to say: an idle connection is one
+// goroutine without a buffer.
+const (
+	writerOver int32 = iota // not begun, or ended
+	writerIdle
+	writerRunning
+)
+
 // poke makes the writer look.
 func (c *Conn) poke() {
+	c.pending.Store(true)
+	if c.writer.CompareAndSwap(writerIdle, writerRunning) {
+		go c.write()
+		return
+	}
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -209,7 +238,7 @@ func (c *Conn) offer() {
 // connection whose message is being judged is left for the next time: its shares may wait for their turn
 // to be hashed, and nobody's new job waits with them.
 func (c *Conn) review(now time.Time) {
-	defer c.caught(false)
+	defer c.caught()
 	if !c.mu.TryLock() {
 		return
 	}

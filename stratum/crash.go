@@ -3,15 +3,27 @@ package stratum
 import "runtime/debug"
 
 // caught, deferred, keeps a panic from going beyond its connection: the stack goes to the log, the
-// connection ends. With writer it is the writer that ends.
-func (c *Conn) caught(writer bool) {
-	p := recover()
-	if writer {
-		close(c.broken)
+// connection ends.
+func (c *Conn) caught() {
+	if p := recover(); p != nil {
+		c.crashed(p)
 	}
-	if p == nil {
+}
+
+// written is caught for the writer, and tells its end unless it is only idle.
+func (c *Conn) written(idle *bool) {
+	p := recover()
+	if *idle {
 		return
 	}
+	c.writer.Store(writerOver)
+	close(c.broken)
+	if p != nil {
+		c.crashed(p)
+	}
+}
+
+func (c *Conn) crashed(p any) {
 	c.srv.log.Error().Interface("panic", p).Str("remote", c.remoteText()).Bytes("stack", debug.Stack()).
 		Str("event", "stratum.panic").Msg("a connection was ended by a bug; please report it")
 	c.end(CloseCrash)

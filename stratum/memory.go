@@ -62,7 +62,7 @@ func (m *Memory) crowded() bool {
 
 // What things cost, as measured with ten thousand of each and rounded up.
 const (
-	costConn   = 12 << 10 // two goroutines, the Conn, its session and read buffer
+	costConn   = 24 << 10 // the goroutine, the Conn, its session and statistics, and what the collector leaves lying
 	costTLS    = 32 << 10 // beside that
 	costUser   = 512
 	costSeen   = 64
@@ -79,7 +79,7 @@ func costOf(s *pool.Session) int64 {
 
 // weigh counts anew what a connection holds. Caller holds mu.
 func (c *Conn) weigh() {
-	held := int64(costConn+cap(c.out.buf)) + int64(max(0, c.read-readBuffer)) + costOf(c.session)
+	held := int64(costConn+cap(c.out.buf)) + int64(c.read) + costOf(c.session)
 	if c.encrypted {
 		held += costTLS
 	}

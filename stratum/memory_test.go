@@ -117,7 +117,7 @@ func TestMemoryCap(t *testing.T) {
 	share := busy.Find(&busy.Rig.Job)
 	accepted(busy, share)
 	var miners []*stratumtest.Client
-	for i := range conns - 2 {
+	for i := range conns - 1 {
 		c := stratumtest.Dial(t, s.Addr)
 		c.Open(fmt.Sprintf("testa.%d", i))
 		miners = append(miners, c)
@@ -140,7 +140,7 @@ func TestCrowdedSessionForgets(t *testing.T) {
 	c, other := stratumtest.Dial(t, s.Addr), stratumtest.Dial(t, s.Addr)
 	c.Open("testa")
 	other.Open("testb")
-	stratum.SeeForTest(s.Server, "testa", 3000)
+	stratum.SeeForTest(s.Server, "testa", 5000)
 	line, id := c.SubmitLine(c.Find(&c.Rig.Job))
 	c.Send(line)
 	answered, clean := false, false

@@ -40,7 +40,7 @@ func (s *Server) SetVersionMask(mask uint32) {
 
 // push puts what appends into the outbox of a connection that has work.
 func (c *Conn) push(appends func(dst []byte) []byte) {
-	defer c.caught(false)
+	defer c.caught()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ready() && !c.readDone && len(c.session.Issued) > 0 {

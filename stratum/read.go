@@ -14,16 +14,17 @@ const throttlePause = 100 * time.Millisecond
 // idleCost is what a message costs of the rate that is neither an accepted share nor another user's login.
 const idleCost = 5
 
-// readBuffer is the first size of a connection's read buffer; most messages fit.
+// readBuffer is the first size of a connection's read buffer; most messages fit. It is borrowed when something
+// comes and given back when that is handled.
 const readBuffer = 1024
 
 // receive hands whole messages to the dialect until the connection ends or may be read no longer.
 func (c *Conn) receive() Close {
 	o := &c.srv.opts
 	var (
-		buf   = make([]byte, readBuffer)
-		n     int // bytes in buf
-		size  = readBuffer
+		buf   []byte // none while nothing of a message is there
+		n     int    // bytes in buf
+		size  int    // of buf beyond what is borrowed
 		ready bool
 		last  = c.opened // when the last message was whole
 		begun time.Time  // when the unfinished message in buf began
@@ -56,13 +57,14 @@ func (c *Conn) receive() Close {
 		switch {
 		case n >= limit:
 			return CloseLongLine
+		case n == 0:
+			c.release(buf)
+			buf = nil
 		case n == len(buf):
 			buf = append(buf, make([]byte, min(len(buf), limit-len(buf)))...)
-		case n == 0 && len(buf) > readBuffer:
-			buf = make([]byte, readBuffer)
 		}
-		if len(buf) != size {
-			size = len(buf)
+		if grown := max(0, len(buf)-readBuffer); grown != size {
+			size = grown
 			c.mu.Lock()
 			c.read = size
 			c.weigh()
@@ -85,7 +87,12 @@ func (c *Conn) receive() Close {
 		if c.stopping() { // after the deadline is set: drain's own may have been replaced by it
 			return CloseDrain
 		}
-		k, err := c.nc.Read(buf[n:])
+		k, err := 0, error(nil)
+		if buf == nil {
+			buf, k, err = c.first()
+		} else {
+			k, err = c.nc.Read(buf[n:])
+		}
 		n += k
 		if k > 0 || err == nil {
 			continue

@@ -155,6 +155,12 @@ func playNuisance(name, addr string, n int) error {
 				}
 			}
 		},
+		// has work and listens
+		"idle": func(nc net.Conn, i int) bool {
+			fmt.Fprintf(nc, login, i)
+			io.Copy(io.Discard, nc)
+			return false
+		},
 		// has work, and is never heard of again while jobs pile up
 		"half-open": func(nc net.Conn, i int) bool {
 			fmt.Fprintf(nc, login, i)

@@ -4,7 +4,7 @@
 // the [Pool]'s.
 //
 // Life of a connection: accepted and counted; one goroutine reads whole messages and hands them to the
-// dialect, one writes. Replies leave in the order of their requests. The reply to an accepted share waits
+// dialect, one writes while there is something to say. Replies leave in the order of their requests. The reply to an accepted share waits
 // for its commit and those behind it wait with it; a new job overtakes waiting replies, but never the
 // reply to the request that brought it (subscribe, authorize, a suggested difficulty). A job is issued at
 // the moment it is written, so that a slow reader has at most one on its way and always gets the newest.
@@ -94,6 +94,7 @@ type Server struct {
 	log     zerolog.Logger
 	seldom  zerolog.Logger // for what may happen once a connection
 	buffers sync.Pool      // *[]byte, what writers borrow
+	readers sync.Pool      // *[readBuffer]byte, what readers borrow
 	memory  *Memory
 	crowded chan struct{} // one place, never closed: more is held than may be
 
@@ -134,6 +135,7 @@ func New(o Options) (*Server, error) {
 		conns: map[*Conn]struct{}{}, perIP: map[netip.Addr]int{}, waiting: list.New(),
 	}
 	s.versionMask.Store(o.VersionMask)
+	s.readers.New = func() any { return new([readBuffer]byte) }
 	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
 	return s, nil
 }

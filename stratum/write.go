@@ -9,18 +9,19 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// write sends replies and jobs until the reader has ended and nothing is left to say, or the peer does
-// not take what it is sent.
+// write sends replies and jobs until nothing is left to say for now, or for ever since the reader has ended
+// or the peer does not take what it is sent.
 func (c *Conn) write() {
-	defer c.caught(true)
+	idle := false
+	defer c.written(&idle)
 	s := c.srv
 	var end <-chan time.Time // when to give up on replies that are still held
-	working := false
 	for {
+		c.pending.Store(false)
 		buf := s.buffers.Get().(*[]byte)
 		out, wait, job, done := c.next((*buf)[:0])
-		if job && !working {
-			working = true
+		if job && !c.working {
+			c.working = true
 			s.works(c)
 		}
 		var err error
@@ -61,6 +62,14 @@ func (c *Conn) write() {
 				defer t.Stop()
 				end = t.C
 			}
+		}
+		if wait == nil {
+			c.writer.Store(writerIdle)
+			if !c.pending.Load() || !c.writer.CompareAndSwap(writerIdle, writerRunning) {
+				idle = true
+				return
+			}
+			continue
 		}
 		select {
 		case <-c.wake:

@@ -327,7 +327,7 @@ func (p *PoolConfig) check(listeners map[string]string) error {
 		return err
 	}
 	if p.StratumMemory < 16 || p.StratumMemory > 1<<20 {
-		return fmt.Errorf("stratum_memory_mib is %d: give 16 to 1048576; a rig takes some 12 KiB, with TLS 44", p.StratumMemory)
+		return fmt.Errorf("stratum_memory_mib is %d: give 16 to 1048576; a rig takes some 24 KiB, with TLS 56", p.StratumMemory)
 	}
 	for i, n := range p.Node {
 		if u, err := url.Parse(n.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
