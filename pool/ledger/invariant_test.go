@@ -23,10 +23,14 @@ func TestIdempotency(t *testing.T) {
 			}
 			return b
 		}
+		ram := "" // thousands of fsyncs are the test's cost
+		if _, err := os.Stat("/dev/shm"); err == nil {
+			ram = "/dev/shm"
+		}
 		var dirs [2]string
 		for i := range dirs {
 			var err error
-			if dirs[i], err = os.MkdirTemp("", "ledger"); err != nil {
+			if dirs[i], err = os.MkdirTemp(ram, "ledger"); err != nil {
 				t.Fatal(err)
 			}
 			defer os.RemoveAll(dirs[i])

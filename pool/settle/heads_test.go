@@ -225,6 +225,9 @@ func FuzzParseProof(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(text) > 64<<10 {
+			return // indented it is longer than what is read
+		}
 		again, err := audit.ParseProof(text)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
