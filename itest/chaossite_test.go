@@ -83,7 +83,6 @@ func (m *member) up() {
 			}
 			select {
 			case <-m.s.done:
-				err = m.s.err
 			case <-time.After(50 * time.Millisecond):
 				continue
 			}

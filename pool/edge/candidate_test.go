@@ -195,7 +195,7 @@ func TestRestart(t *testing.T) {
 
 	// The nodes have answered; the ledger, for all we know, has not heard: told again, not submitted again.
 	m.rollback(-1)
-	r = newRig(t, m, rigOptions{dir: dir, nodes: []pool.Node{up}})
+	newRig(t, m, rigOptions{dir: dir, nodes: []pool.Node{up}})
 	m.await(t, "second publication", func() bool { return m.blocks[v.Candidate.Hash].Share.Seq == 2 })
 	m.rollback(-1)
 	m.await(t, "publication after a flush", func() bool { return m.blocks[v.Candidate.Hash].Share.Seq == 2 })
