@@ -254,6 +254,12 @@ func (w *world) crowd(n int) {
 	w.t.Helper()
 	w.find(500_000_000, 1)
 	w.mine(testMaturity)
+	w.crowdOf(n)
+}
+
+// crowdOf gives what the first miner has to many accounts.
+func (w *world) crowdOf(n int) {
+	w.t.Helper()
 	e := ledger.Entry{Kind: "test.gift", Key: "gift"}
 	var entries []ledger.Entry
 	first := pool.AccountOf(testPool, w.miners[0])
@@ -262,7 +268,7 @@ func (w *world) crowd(n int) {
 		id := pool.AccountOf(testPool, script)
 		entries = append(entries, ledger.Entry{Kind: "account.new", Key: "account:" + id.String(), Subject: &ledger.Subject{Set: ledger.SetAccounts, ID: id.String()},
 			Body: mustJSON(w.t, ledger.AccountDoc{Account: id, Script: script})})
-		e.Postings = append(e.Postings, ledger.Posting{Debit: ledger.MinerAvailable(first), Credit: ledger.MinerAvailable(id), Amount: pool.Amount(20_000 + i)})
+		e.Postings = append(e.Postings, ledger.Posting{Debit: ledger.MinerAvailable(first), Credit: ledger.MinerAvailable(id), Amount: pool.Amount(20_000 + i%5_000)})
 	}
 	if _, err := w.book.PostAll(append(entries, e)); err != nil {
 		w.t.Fatal(err)
@@ -279,8 +285,8 @@ func (w *world) parts() {
 // TestFanCrash kills the process before and after every posting and every call of a run of several transactions.
 func TestFanCrash(t *testing.T) {
 	step := 4
-	if testing.Short() {
-		step = 20
+	if raceEnabled {
+		step = 150
 	}
 	for at := 1; ; at += step {
 		w := newWorldIn(t, t.TempDir(), sign.WPKH)

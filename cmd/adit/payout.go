@@ -104,6 +104,8 @@ step by step, with people and signers elsewhere
   adit payout cancel ID                give one up
 
   adit payout hold, release ACCOUNT    keep an account from being paid
+  adit payout order ACCOUNT            change where or when an account is paid, by its owner's signature
+  adit payout case ACCOUNT             the same by two people, for an owner who cannot sign
   adit payout halt, resume             the kill switch
   adit payout key, approver FILE       make a key that signs, or that approves
 

@@ -25,7 +25,10 @@ type Request struct {
 	Export    bool   `json:"export,omitempty"`
 	Full      bool   `json:"full,omitempty"`
 	Address   string `json:"address,omitempty"` // new destination
-	Text      string `json:"text,omitempty"`    // of a signed order
+	Threshold int64  `json:"threshold,omitempty"`
+	Period    string `json:"period,omitempty"`
+	Paused    bool   `json:"paused,omitempty"`
+	Text      string `json:"text,omitempty"` // of a signed order; Signature is its base64
 	Packet    []byte `json:"packet,omitempty"`
 	Signature []byte `json:"signature,omitempty"`
 }
@@ -80,6 +83,7 @@ func Handle(ctx context.Context, p *payout.Payouts, params *pool.Params, r Reque
 	act, ok := map[string]func() (*Answer, error){
 		"draft": d.draft, "run": d.run, "approve": d.approve, "sign": d.sign, "import": d.take, "broadcast": d.broadcast,
 		"bump": d.bump, "cancel": d.cancel, "hold": d.hold, "release": d.release, "halt": d.halt, "resume": d.resume,
+		"order": d.order, "ordertext": d.orderText, "case": d.open, "approvecase": d.approveCase,
 		"status": d.status, "list": d.list, "show": d.show, "payee": d.payee, "reconcile": d.reconcile,
 	}[r.Command]
 	if !ok {
@@ -213,6 +217,35 @@ func (d *desk) release() (*Answer, error) {
 		return nil, err
 	}
 	return d.payeeText(d.p.Release(doc.Account, d.r.By, d.r.Reason, d.r.Signature))
+}
+
+func (d *desk) order() (*Answer, error) {
+	return d.payeeText(d.p.Order(d.r.Text, string(d.r.Signature)))
+}
+
+func (d *desk) orderText() (*Answer, error) {
+	terms := payout.Terms{Threshold: pool.Amount(d.r.Threshold), Period: payout.Period(d.r.Period), Paused: d.r.Paused}
+	text, err := d.p.OrderText(d.r.Account, d.r.Address, terms)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Result: text, Text: text + "\n"}, nil
+}
+
+func (d *desk) open() (*Answer, error) {
+	doc, err := d.p.Payee(d.r.Account)
+	if err != nil {
+		return nil, err
+	}
+	return d.payeeText(d.p.Case(doc.Account, d.r.Address, d.r.By, d.r.Reason))
+}
+
+func (d *desk) approveCase() (*Answer, error) {
+	doc, err := d.p.Payee(d.r.Account)
+	if err != nil {
+		return nil, err
+	}
+	return d.payeeText(d.p.ApproveCase(doc.Account, d.r.By, d.r.Signature))
 }
 
 func (d *desk) halt() (*Answer, error)   { return d.switched(true) }
