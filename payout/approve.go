@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/adit-pool/adit/payout/build"
+	"github.com/adit-pool/adit/pool/ledger"
 )
 
 // Policy says how many people must approve a run.
@@ -106,15 +107,15 @@ func (p *Payouts) approveSystem(_ context.Context, docs []*BatchDoc) error {
 	if err := p.guard(docs); err != nil {
 		return err
 	}
+	var frozen []*BatchDoc
 	for _, d := range docs {
-		if d.State != StateFrozen {
-			continue
-		}
-		if err := p.approved(d, Approval{By: SystemAccount, Policy: string(PolicyNone), Time: p.now().UnixMilli()}, 0); err != nil {
-			return err
+		if d.State == StateFrozen {
+			c := d.clone()
+			c.Approvals = append(c.Approvals, Approval{By: SystemAccount, Policy: string(PolicyNone), Time: p.now().UnixMilli()})
+			frozen = append(frozen, c)
 		}
 	}
-	return nil
+	return p.postAll(frozen, StateApproved, "approved by "+SystemAccount, func(*BatchDoc) []ledger.Posting { return nil })
 }
 
 // enough reports whether a run has the approvals that the policy of now asks for, each of them right.

@@ -95,11 +95,11 @@ func (p *Payouts) draftOrGoOn(ctx context.Context, author string) (*BatchDoc, er
 			return nil, err
 		}
 	}
-	for i, d := range docs {
+	for _, d := range docs {
 		d.Author = author
-		if docs[i], err = p.post(d, StateDraft, "", nil); err != nil {
-			return nil, err
-		}
+	}
+	if err := p.postAll(docs, StateDraft, "", func(*BatchDoc) []ledger.Posting { return nil }); err != nil {
+		return nil, err
 	}
 	return p.freezeRun(docs)
 }
@@ -296,25 +296,22 @@ func totalOf(docs []*BatchDoc) (pool.Amount, error) {
 // freezeRun moves the amounts of a run from available to in payout. When a balance is not there any more the
 // whole run is cancelled instead.
 func (p *Payouts) freezeRun(docs []*BatchDoc) (*BatchDoc, error) {
-	for i, d := range docs {
-		if d.State != StateDraft {
-			continue
+	var drafts []*BatchDoc
+	for _, d := range docs {
+		if d.State == StateDraft {
+			drafts = append(drafts, d.clone())
 		}
-		frozen, err := p.post(d.clone(), StateFrozen, "", move(d, ledger.Available, ledger.InPayout))
-		switch {
-		case errors.Is(err, ledger.ErrOverdraft):
-			for j, d := range docs {
-				if docs[j], err = p.undo(d, "a balance was smaller by the time it was to be frozen"); err != nil {
-					return docs[0], err
-				}
-			}
-			return docs[0], nil
-		case err != nil:
-			return d, err
-		}
-		docs[i] = frozen
 	}
-	return docs[0], nil
+	err := p.postAll(drafts, StateFrozen, "", func(d *BatchDoc) []ledger.Posting { return move(d, ledger.Available, ledger.InPayout) })
+	if errors.Is(err, ledger.ErrOverdraft) {
+		for _, d := range docs {
+			if _, err := p.undo(p.fold.byID[d.ID], "a balance was smaller by the time it was to be frozen"); err != nil {
+				return docs[0], err
+			}
+		}
+		err = nil
+	}
+	return p.fold.byID[docs[0].ID], err
 }
 
 // move books every payee's amount from one side of its account to another.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/adit-pool/adit/payout/sign"
+	"github.com/adit-pool/adit/pool/ledger"
 )
 
 // SystemAccount is the author of payouts that are made on a schedule.
@@ -122,7 +123,8 @@ func (p *Payouts) build(ctx context.Context, docs []*BatchDoc) error {
 			return err
 		}
 	}
-	for i, d := range docs[1:] {
+	var parts []*BatchDoc
+	for _, d := range docs[1:] {
 		if d.State != StateApproved {
 			continue
 		}
@@ -130,15 +132,12 @@ func (p *Payouts) build(ctx context.Context, docs []*BatchDoc) error {
 		if _, err := p.planPart(docs[0], c, docs[0].FeeRate); err != nil {
 			return err
 		}
-		err := p.packet(ctx, c)
-		if err == nil {
-			docs[i+1], err = p.post(c, StateBuilt, "", nil)
-		}
-		if err != nil {
+		if err := p.packet(ctx, c); err != nil {
 			return err
 		}
+		parts = append(parts, c)
 	}
-	return nil
+	return p.postAll(parts, StateBuilt, "", func(*BatchDoc) []ledger.Posting { return nil })
 }
 
 // Sign has a built run signed and stores the signed bytes. Nothing is sent.

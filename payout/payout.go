@@ -55,6 +55,7 @@ var (
 // Book is the ledger as a payout uses it; *ledger.Book is one.
 type Book interface {
 	Post(ledger.Entry) (ledger.Entry, error)
+	PostAll([]ledger.Entry) ([]ledger.Entry, error)
 	Balance(ledger.Account) pool.Amount
 	Balances() iter.Seq2[ledger.Account, pool.Amount]
 	Head() ledger.Head
@@ -289,27 +290,62 @@ func (p *Payouts) post(d *BatchDoc, state State, note string, postings []ledger.
 
 // postOverdraft is post for an entry that may leave some accounts below zero.
 func (p *Payouts) postOverdraft(d *BatchDoc, state State, note string, postings []ledger.Posting, overdraft []ledger.Account) (*BatchDoc, error) {
+	e, err := p.entry(d, state, note, postings)
+	if err != nil {
+		return nil, err
+	}
+	e.Overdraft = overdraft
+	if err := p.write([]ledger.Entry{e}, d, state); err != nil {
+		return nil, err
+	}
+	return p.fold.byID[d.ID], nil
+}
+
+// postAll writes the same step of several batches with one fsync, and puts what they are then in their place. After
+// a crash the first few of them may be there.
+func (p *Payouts) postAll(docs []*BatchDoc, state State, note string, postings func(*BatchDoc) []ledger.Posting) error {
+	entries := make([]ledger.Entry, len(docs))
+	for i, d := range docs {
+		var err error
+		if entries[i], err = p.entry(d, state, note, postings(d)); err != nil {
+			return err
+		}
+	}
+	if len(docs) == 0 {
+		return nil
+	}
+	if err := p.write(entries, docs[0], state); err != nil {
+		return err
+	}
+	for i, d := range docs {
+		docs[i] = p.fold.byID[d.ID]
+	}
+	return nil
+}
+
+// entry is one step of a batch.
+func (p *Payouts) entry(d *BatchDoc, state State, note string, postings []ledger.Posting) (ledger.Entry, error) {
 	now := p.now().UnixMilli()
 	d.State = state
 	d.Steps = append(d.Steps, Step{state, now, note})
 	body, err := json.Marshal(d)
 	if err != nil {
-		return nil, fmt.Errorf("write payout %s: %w", d.ID, err)
+		return ledger.Entry{}, fmt.Errorf("write payout %s: %w", d.ID, err)
 	}
-	key := fmt.Sprintf("payout:%s:%d:%s", d.ID, len(d.Steps), state)
-	_, err = p.book.Post(ledger.Entry{
-		Time: now, Kind: "payout." + string(state), Key: key,
+	return ledger.Entry{
+		Time: now, Kind: "payout." + string(state), Key: fmt.Sprintf("payout:%s:%d:%s", d.ID, len(d.Steps), state),
 		Subject:  &ledger.Subject{Set: SetPayouts, ID: d.ID, Rank: int64(d.Seq)},
-		Postings: postings, Overdraft: overdraft, Body: body,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("book payout %s as %s: %w", d.ID, state, err)
+		Postings: postings, Body: body,
+	}, nil
+}
+
+// write posts entries with one fsync and takes them in; d is the first one's batch.
+func (p *Payouts) write(entries []ledger.Entry, d *BatchDoc, state State) error {
+	if _, err := p.book.PostAll(entries); err != nil {
+		return fmt.Errorf("book payout %s as %s: %w", d.ID, state, err)
 	}
-	p.log.Info().Str("pool", p.pool).Str("payout", d.ID).Str("state", string(state)).Msg("payout")
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	return p.fold.byID[d.ID], nil
+	p.log.Info().Str("pool", p.pool).Str("payout", d.ID).Str("state", string(state)).Int("batches", len(entries)).Msg("payout")
+	return p.refresh()
 }
 
 // address spells a script for people.

@@ -74,6 +74,34 @@ func (b *crashBook) Post(e ledger.Entry) (ledger.Entry, error) {
 	return e, err
 }
 
+// PostAll posts one entry after the other, so that a kill leaves the first few, as the book says.
+func (b *crashBook) PostAll(entries []ledger.Entry) ([]ledger.Entry, error) {
+	if _, err := b.dry(entries); err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if _, err := b.Post(e); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+// dry refuses what would be refused as a whole.
+func (b *crashBook) dry(entries []ledger.Entry) ([]ledger.Entry, error) {
+	need := map[ledger.Account]pool.Amount{}
+	for _, e := range entries {
+		for _, p := range e.Postings {
+			if _, side, ok := p.Debit.Miner(); ok && side == ledger.Available {
+				if need[p.Debit] += p.Amount; need[p.Debit] > b.Balance(p.Debit) && len(e.Overdraft) == 0 {
+					return nil, ledger.ErrOverdraft
+				}
+			}
+		}
+	}
+	return entries, nil
+}
+
 // world is a pool with its ledger on disk, a node, and a process that can be killed.
 type world struct {
 	t       testing.TB
