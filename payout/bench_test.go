@@ -48,3 +48,9 @@ func BenchmarkRun(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// parts makes runs of several transactions out of a few payees.
+func (w *world) parts() {
+	w.opts.partWeight = 2 * 4 * 43
+	w.restart()
+}

@@ -292,7 +292,7 @@ func (p *Payouts) spendElsewhere(ctx context.Context, d *BatchDoc, author, reaso
 		return p.check(ctx, d)
 	}
 	for _, b := range p.fold.batches {
-		if b.Kind == KindCancel && b.Of == d.ID && b.open() {
+		if b.Kind == KindCancel && b.Of == d.ID && !b.dead() {
 			return p.leadOn(ctx, b)
 		}
 	}

@@ -276,12 +276,6 @@ func (w *world) crowdOf(n int) {
 	w.credited[0] = w.book.Balance(ledger.MinerAvailable(first))
 }
 
-// parts makes runs of several transactions out of a few payees.
-func (w *world) parts() {
-	w.opts.partWeight = 2 * 4 * 43
-	w.restart()
-}
-
 // TestFanCrash kills the process before and after every posting and every call of a run of several transactions.
 func TestFanCrash(t *testing.T) {
 	step := 4
