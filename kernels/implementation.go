@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func (t *Trial) Passed(k Kernel, count uint64) bool {
 
 // Calibrate measures how long a nonce takes each usable implementation on this
 // machine now, by its best of some short bursts, taken in turn so that a busy
-// moment strikes all alike. The CPU's name is not asked: which instructions win
+// moment strikes all alike, in the processor's time where that is known. The CPU's name is not asked: which instructions win
 // differs between CPUs that have the same ones. It takes some 2 ms an
 // implementation.
 func Calibrate(all []Implementation) []Implementation {
@@ -102,10 +103,12 @@ func Calibrate(all []Implementation) []Implementation {
 	var header [HeaderSize]byte
 	var none [32]byte
 	run := func(k Kernel, count uint64) time.Duration {
-		start := time.Now()
+		start := cpuTime()
 		k.Scan(&header, 0, count, &none, func(uint32) bool { return true })
-		return time.Since(start)
+		return max(cpuTime()-start, 1)
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	all = slices.Clone(all)
 	counts := make([]uint64, len(all))
 	for i, impl := range all {

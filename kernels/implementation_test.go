@@ -90,14 +90,14 @@ func TestCalibrate(t *testing.T) {
 	}
 }
 
-// sleepy takes that many microseconds a nonce.
+// sleepy takes that many microseconds of a processor a nonce.
 type sleepy int
 
 func (sleepy) Name() string                    { return "sleepy" }
 func (sleepy) Diff1() (target [32]byte)        { return target }
 func (sleepy) Hash(*[HeaderSize]byte) [32]byte { return [32]byte{} }
 func (s sleepy) Scan(_ *[HeaderSize]byte, _ uint32, count uint64, _ *[32]byte, _ func(uint32) bool) uint64 {
-	for end := time.Now().Add(time.Duration(count) * time.Duration(s) * time.Microsecond); time.Now().Before(end); {
+	for end := cpuTime() + time.Duration(count)*time.Duration(s)*time.Microsecond; cpuTime() < end; {
 	}
 	return count
 }
