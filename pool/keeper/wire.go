@@ -152,7 +152,7 @@ var kinds = map[string]error{
 // Server answers for the keepers of one process.
 type Server struct {
 	http *http.Server
-	done chan error
+	done chan struct{} // closed when it has ended
 }
 
 // Serve answers on l, with one keeper a pool id, whoever has the other key.
@@ -191,10 +191,13 @@ func Serve(l net.Listener, key Key, other ed25519.PublicKey, keepers map[string]
 	}
 	s := &Server{
 		http: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
-		done: make(chan error, 1),
+		done: make(chan struct{}),
 	}
 	s.http.ErrorLog = log.New(io.Discard, "", 0) // strangers' handshakes are no news
-	go func() { s.done <- s.http.Serve(tls.NewListener(l, config)) }()
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(tls.NewListener(l, config)) // ends by Stop
+	}()
 	return s, nil
 }
 
