@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/adit-pool/adit/worker"
 )
@@ -269,18 +270,24 @@ func compareSums(t *testing.T, s *sliceLine, sums map[string]*big.Int) {
 	}
 }
 
-// adit runs a command of the binary and returns what it printed.
+// adit runs a command of the binary and returns what it printed. Just after a start the ledger is not the
+// active one yet: it waits for its lease, and says so.
 func (s *site) adit(args ...string) string {
 	s.t.Helper()
-	out, err := exec.Command(aditBinary, args...).Output()
-	if err != nil {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		out, err := exec.Command(aditBinary, args...).Output()
+		if err == nil {
+			return string(out)
+		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+			if strings.Contains(string(exit.Stderr), "not the active one") && time.Now().Before(deadline) {
+				continue
+			}
 		}
 		s.t.Fatalf("adit %s: %v", strings.Join(args, " "), err)
 	}
-	return string(out)
 }
 
 // jsonLines decodes one object a line.

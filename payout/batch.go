@@ -157,16 +157,6 @@ func (d *BatchDoc) versions() []*Version {
 	return all
 }
 
-// sendable is the newest version that is signed.
-func (d *BatchDoc) sendable() *Version {
-	for _, v := range d.versions() {
-		if len(v.Raw) > 0 {
-			return v
-		}
-	}
-	return nil
-}
-
 // booked reports whether the ledger has the batch as paid.
 func (d *BatchDoc) booked() bool { return d.State == StateConfirmed || d.State == StateFinal }
 

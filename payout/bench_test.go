@@ -39,7 +39,7 @@ func BenchmarkRun(b *testing.B) {
 		b.ReportMetric(drafted.Sub(begin).Seconds(), "s/draft")
 		b.ReportMetric(approved.Sub(drafted).Seconds(), "s/approve")
 		b.ReportMetric(built.Sub(approved).Seconds(), "s/build")
-		b.ReportMetric(time.Now().Sub(built).Seconds(), "s/sign")
+		b.ReportMetric(time.Since(built).Seconds(), "s/sign")
 		if n := len(w.list()); n < 35 {
 			b.Fatalf("%d batches", n)
 		}

@@ -121,7 +121,6 @@ type world struct {
 	credited []pool.Amount
 	blocks   []testBlock
 	clock    int64
-	batch    []ledger.Entry
 
 	countdown int // events until a crash, 0: none
 	crashed   string

@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/adit-pool/adit/pool"
-	"github.com/adit-pool/adit/pool/ledger"
 )
 
 type poolJSON struct {
@@ -323,9 +321,4 @@ func (a *API) status(r web.Request) error {
 	}
 	out.Ready = len(out.Failed) == 0
 	return r.JSON(out)
-}
-
-// standing reports a block whose credits stand.
-func standing(s ledger.BlockState) bool {
-	return slices.Contains([]ledger.BlockState{ledger.BlockImmature, ledger.BlockMature}, s)
 }

@@ -61,7 +61,6 @@ type copies struct {
 	mu     sync.Mutex // guards below; never held during a call
 	mode   string
 	leader Leader
-	known  ledger.Head // committed, as the peer is told
 }
 
 // lead begins a term: in both modes the term is above all that any disk within reach or Redis has seen.
