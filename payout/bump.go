@@ -267,6 +267,14 @@ func (p *Payouts) Cancel(ctx context.Context, id, author, reason string) (*Batch
 		if d.dead() || d.booked() || d.Kind == KindFan {
 			continue
 		}
+		if !d.loose() { // killed before the whole run was signed
+			if next, err := p.undo(d, reason); err != nil {
+				errs = append(errs, err)
+			} else {
+				last = next
+			}
+			continue
+		}
 		next, err := p.spendElsewhere(ctx, d, author, reason)
 		if err != nil {
 			errs = append(errs, err)

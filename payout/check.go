@@ -61,8 +61,12 @@ func (p *Payouts) Watch(ctx context.Context, interval time.Duration) {
 // check is Check for one batch. It returns the batch as it stands then. Every batch of which a transaction was
 // ever signed or exported is looked for until it is final: cancelled ones too.
 func (p *Payouts) check(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
-	if !d.loose() || d.State == StateFinal {
+	if d.State == StateFinal || d.dead() && !d.loose() {
 		return d, nil
+	}
+	if !d.loose() { // its fan may be cancelled all the same
+		_, err := p.fanGone(d)
+		return p.fold.byID[d.ID], err
 	}
 	at, spent, err := p.look(ctx, d)
 	if err != nil {
@@ -112,7 +116,7 @@ func (p *Payouts) check(ctx context.Context, d *BatchDoc) (*BatchDoc, error) {
 			return d, err
 		}
 	}
-	if c := p.fold.cancelOf(d); c != nil && c.sent() != nil {
+	if slices.ContainsFunc(p.fold.cancelsOf(d), func(c *BatchDoc) bool { return c.sent() != nil }) {
 		return d, nil // the transaction that is to take its place keeps it out
 	}
 	return d, fmt.Errorf("%w yet, the same bytes will be sent again: %w", ErrNotTaken, sendErr)
@@ -129,23 +133,23 @@ func (d *BatchDoc) sent() *Version {
 	return nil
 }
 
-// cancelOf is the batch that is to take the place of d or of its fan.
-func (f *fold) cancelOf(d *BatchDoc) *BatchDoc {
+// cancelsOf are the batches that are to take the place of d or of its fan.
+func (f *fold) cancelsOf(d *BatchDoc) (all []*BatchDoc) {
 	of := map[string]bool{d.ID: true}
 	if d.Part > 0 && d.Parts > 1 {
 		of[f.runOf(d)[0].ID] = true
 	}
 	for _, b := range f.batches {
-		if b.Kind == KindCancel && of[b.Of] && b.State != StateReplaced {
-			return b
+		if b.Kind == KindCancel && of[b.Of] && !b.dead() {
+			all = append(all, b)
 		}
 	}
-	return nil
+	return all
 }
 
 // lost books what it means that the chain has an input of d as spent, and not by d.
 func (p *Payouts) lost(ctx context.Context, d *BatchDoc, spent *build.Input) (*BatchDoc, error) {
-	if c := p.fold.cancelOf(d); c != nil {
+	for _, c := range p.fold.cancelsOf(d) {
 		at, _, err := p.look(ctx, c)
 		switch {
 		case err != nil:
@@ -162,10 +166,13 @@ func (p *Payouts) lost(ctx context.Context, d *BatchDoc, spent *build.Input) (*B
 		if err != nil {
 			return d, err
 		}
-		if at != nil {
+		switch {
+		case at != nil && at.depth >= p.finalDepth:
 			c := d.clone()
 			c.Reason = "what it was to cancel was paid"
 			return p.post(c, StateReplaced, "", nil)
+		case at != nil: // a reorganisation may still let it win
+			return d, nil
 		}
 	}
 	return p.conflict(ctx, d, spent)
@@ -188,7 +195,12 @@ func (p *Payouts) fanGone(d *BatchDoc) (bool, error) {
 	if fan.Kind != KindFan || fan.State != StateCancelled {
 		return false, nil
 	}
-	_, err := p.free(d, "with its fan: "+fan.Reason)
+	reason := "with its fan: " + fan.Reason
+	if !d.loose() {
+		_, err := p.undo(d, reason)
+		return true, err
+	}
+	_, err := p.free(d, reason)
 	return true, err
 }
 

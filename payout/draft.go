@@ -47,7 +47,11 @@ func (p *Payouts) Draft(ctx context.Context, author string) (*BatchDoc, error) {
 	if err := p.refresh(); err != nil {
 		return nil, err
 	}
-	if d := p.fold.open(); d != nil && d.State != StateDraft && d.State != StateFrozen {
+	d, err := p.openRun()
+	if err != nil {
+		return d, err
+	}
+	if d != nil && d.State != StateDraft && d.State != StateFrozen {
 		return d, fmt.Errorf("%w: %s is %s", ErrOpen, d.ID, d.State)
 	}
 	return p.draftOrGoOn(ctx, author)

@@ -31,7 +31,10 @@ func (p *Payouts) Run(ctx context.Context, author string) (*BatchDoc, error) {
 	if err != nil {
 		return helped, err
 	}
-	d := p.fold.open()
+	d, err := p.openRun()
+	if err != nil {
+		return d, err
+	}
 	if d == nil && p.signer == nil {
 		return nil, ErrNoSigner
 	}
@@ -44,6 +47,25 @@ func (p *Payouts) Run(ctx context.Context, author string) (*BatchDoc, error) {
 		}
 	}
 	return p.advance(ctx, d)
+}
+
+// openRun is the first batch of the open run, nil when there is none. A run of which one batch was given up before
+// any was signed or exported is given up as a whole first: the program ended while it was cancelled.
+func (p *Payouts) openRun() (*BatchDoc, error) {
+	d := p.fold.open()
+	if d == nil {
+		return nil, nil
+	}
+	docs := p.fold.runOf(d)
+	if !slices.ContainsFunc(docs, (*BatchDoc).dead) || slices.ContainsFunc(docs, (*BatchDoc).loose) {
+		return d, nil
+	}
+	for _, d := range docs {
+		if _, err := p.undo(d, "with the rest of its run"); err != nil {
+			return d, err
+		}
+	}
+	return p.fold.open(), nil
 }
 
 // helpers leads open cancels and children on.
