@@ -348,19 +348,19 @@ func TestTwoPools(t *testing.T) {
 			t.Fatalf("the page of %s has %d pools", both, len(parts)-1)
 		}
 		for _, part := range parts[1:] {
-			if here := strings.HasPrefix(part, state.Coin+`"`); here != strings.Contains(part, "<td>"+worker+"</td>") {
+			if here := strings.HasPrefix(part, state.Coin+`"`); here != strings.Contains(part, ">"+worker+"</a></td>") {
 				t.Errorf("worker %s of %s is on the wrong part of the page, or on none", worker, state.Coin)
 			}
 		}
-		var overview string
-		if err := s.get("/"+state.Coin, &overview); err != nil {
+		var overview, begin string
+		if err := errors.Join(s.get("/"+state.Coin, &overview), s.get("/start", &begin)); err != nil {
 			t.Error(err)
 		}
 		if !strings.Contains(overview, strings.TrimPrefix(state.Stratum, "stratum+tcp://")) {
 			t.Errorf("the page of %s does not name its listener %s", state.Coin, state.Stratum)
 		}
-		if want := map[string]string{"bitcoin": "sha256d", "litecoin": "scrypt"}[state.Coin]; !strings.Contains(html.UnescapeString(overview), "adit mine --algorithm "+want+" --pool "+state.Stratum) {
-			t.Errorf("the page of %s does not say how to mine %s", state.Coin, want)
+		if want := map[string]string{"bitcoin": "sha256d", "litecoin": "scrypt"}[state.Coin]; !strings.Contains(html.UnescapeString(begin), "adit mine --algorithm "+want+" --pool "+state.Stratum) {
+			t.Errorf("/start does not say how to mine %s on %s", want, state.Coin)
 		}
 		if state.Coin == "litecoin" { // btcd counts from its network's easiest target instead
 			checkDifficulty(t, s)

@@ -141,8 +141,20 @@ func (p *pair) awaitActive(not *member, modes ...string) (active *member) {
 	}
 }
 
-// both waits until both disks hold the ledger, and says whose leads.
-func (p *pair) both() *member { return p.awaitActive(nil, "both") }
+// both waits until both disks hold the ledger and one says that it only stands by, and says whose leads. One
+// that was paused may say once more what it was before.
+func (p *pair) both() *member {
+	p.t.Helper()
+	for since := time.Now(); time.Since(since) < 2*time.Minute; time.Sleep(50 * time.Millisecond) {
+		m := p.awaitActive(nil, "both")
+		reports, err := p.reports()
+		if r := reports[p.other(m).name]; err == nil && r.State != pool.LedgerActive && r.Time > since.UnixMilli() {
+			return m
+		}
+	}
+	p.t.Fatal("no ledger says that it stands by")
+	return nil
+}
 
 func (p *pair) other(m *member) *member {
 	if m == p.ledgers[0] {

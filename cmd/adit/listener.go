@@ -111,15 +111,21 @@ func (r *room) openBans() error {
 // restMemory is what all but the connections may take: Redis views, slices, templates.
 const restMemory = 512 << 20
 
+// devMemory is what all takes with --dev: a guest on somebody's desk.
+const devMemory = 60 << 20
+
 // limitMemory has the runtime collect garbage more often as the process nears what its connections may hold
 // and the rest needs. GOMEMLIMIT in the environment goes before.
-func limitMemory(cfg *Config) {
+func limitMemory(cfg *Config, dev bool) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	limit := int64(restMemory)
 	for i := range cfg.Pool {
 		limit += cfg.Pool[i].StratumMemory << 20
+	}
+	if dev {
+		limit = devMemory
 	}
 	debug.SetMemoryLimit(limit)
 }

@@ -164,7 +164,7 @@ func serve(ctx context.Context, cfg *Config, w roles, dev *devSite, out io.Write
 	}
 	defer store.Close()
 
-	limitMemory(cfg)
+	limitMemory(cfg, dev != nil)
 	var rooms []*room
 	defer func() {
 		for i := len(rooms) - 1; i >= 0; i-- {

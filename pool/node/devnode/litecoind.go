@@ -63,6 +63,7 @@ func startLitecoind(ctx context.Context, o LitecoindOptions, dir, addr string) (
 		"-regtest", "-conf=" + config, "-datadir=" + dir, "-server", "-rpcbind=" + addr, "-rpcallowip=127.0.0.0/8", "-rpcallowip=::1",
 		"-listen=0", "-connect=" + peer.addr(), "-dnsseed=0", "-discover=0", "-listenonion=0",
 		"-txindex=1", "-fallbackfee=0.0002", "-dbcache=16", "-par=1",
+		"-rpcthreads=16", // a client that was killed while it waited for a template keeps one for a minute
 		"-printtoconsole=1", "-nodebuglogfile",
 	}
 	c, err := startChild(spec{
