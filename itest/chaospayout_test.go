@@ -32,23 +32,21 @@ import (
 	"github.com/adit-pool/adit/pool/node/rpc"
 )
 
-// chaosPayoutShort is how long TestChaosPayout lasts without CHAOS_PAYOUT_FAULTS.
-const chaosPayoutShort = 60 * time.Second
-
 // TestChaosPayout pays miners from real nodes, btcd with a key file and litecoind with its own wallet, and kills
 // adit with SIGKILL in every state of its payouts, with Redis emptied or set back and with the ledger's disk
 // replaced by an old backup meanwhile. At the end it reads the nodes' chains: every batch must have been paid by
 // exactly one transaction, and nothing else may have left the pool. CHAOS_PAYOUT_FAULTS sets how many faults there
 // are, CHAOS_SEED which.
 func TestChaosPayout(t *testing.T) {
-	limit, faults, seed := time.Now().Add(chaosPayoutShort), 1<<30, uint64(time.Now().UnixNano())
-	if v := os.Getenv("CHAOS_PAYOUT_FAULTS"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			t.Fatalf("CHAOS_PAYOUT_FAULTS=%q", v)
-		}
-		faults, limit = n, time.Now().Add(10*time.Hour)
+	v := os.Getenv("CHAOS_PAYOUT_FAULTS")
+	if v == "" {
+		t.Skip("make chaos-payout runs this: on a busy machine some runs take many minutes")
 	}
+	faults, err := strconv.Atoi(v)
+	if err != nil || faults < 1 {
+		t.Fatalf("CHAOS_PAYOUT_FAULTS=%q", v)
+	}
+	seed := uint64(time.Now().UnixNano())
 	if v := os.Getenv("CHAOS_SEED"); v != "" {
 		var err error
 		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
@@ -58,7 +56,7 @@ func TestChaosPayout(t *testing.T) {
 	t.Logf("CHAOS_SEED=%d", seed)
 	c := newPayoutChaos(t, seed)
 	progress := time.Now()
-	for total := 0; total < faults && time.Now().Before(limit); {
+	for total := 0; total < faults; {
 		before := total
 		c.round()
 		if total = c.total(); total > before {
