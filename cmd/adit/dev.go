@@ -223,24 +223,32 @@ func (d *devSite) startRedis(ctx context.Context, o devOptions, log zerolog.Logg
 	return d.redis.URL(), nil
 }
 
+// startNode starts the node and prepares its chain once. What it then mined is in the node's memory alone: it is
+// started again, for a kill would take the beginning of the chain, and with it every block of the pool.
 func (d *devSite) startNode(ctx context.Context, o devOptions, out io.Writer, log zerolog.Logger) (network string, err error) {
 	dir := filepath.Join(o.DataDir, "node")
 	var height int64
+	var start func() (*devnode.Node, error)
 	switch o.Coin {
 	case "bitcoin":
 		network, height = "simnet", devnode.SimnetSegwitHeight
-		d.node, err = devnode.StartBtcd(ctx, devnode.BtcdOptions{Dir: dir, Log: log})
+		start = func() (*devnode.Node, error) {
+			return devnode.StartBtcd(ctx, devnode.BtcdOptions{Dir: dir, Log: log})
+		}
 	case "litecoin":
 		network, height = "regtest", devnode.LitecoinMWEBHeight
-		d.node, err = devnode.StartLitecoind(ctx, devnode.LitecoindOptions{Dir: dir, Log: log})
+		start = func() (*devnode.Node, error) {
+			return devnode.StartLitecoind(ctx, devnode.LitecoindOptions{Dir: dir, Log: log})
+		}
 	default:
 		return "", fmt.Errorf("--coin %s: --dev has a node for bitcoin and litecoin", o.Coin)
 	}
-	if err != nil {
+	if d.node, err = start(); err != nil {
 		return "", fmt.Errorf("start the %s node: %w", o.Coin, err)
 	}
-	began, said := time.Now(), false
+	began, said, grew := time.Now(), false, false
 	err = d.node.Prepare(ctx, height, func(have, want int64) {
+		grew = grew || have < want
 		if time.Since(began) > 2*time.Second && have < want || said {
 			said = true
 			fmt.Fprintf(out, "preparing the chain: block %d of %d\n", have, want)
@@ -248,6 +256,15 @@ func (d *devSite) startNode(ctx context.Context, o devOptions, out io.Writer, lo
 	})
 	if err != nil {
 		return "", fmt.Errorf("prepare the chain: %w", err)
+	}
+	if !grew {
+		return network, nil
+	}
+	if err := d.node.Stop(ctx); err != nil {
+		return "", fmt.Errorf("write the prepared chain to disk: %w", err)
+	}
+	if d.node, err = start(); err != nil {
+		return "", fmt.Errorf("start the %s node again: %w", o.Coin, err)
 	}
 	return network, nil
 }

@@ -242,6 +242,22 @@ func TestForgottenBlock(t *testing.T) {
 	m.await(t, "the end of the record", func() bool { return len(candidateFiles(t, dir)) == 0 })
 }
 
+// TestForgottenInOrder has forgotten blocks offered parents first.
+func TestForgottenInOrder(t *testing.T) {
+	c := &candidates{known: map[pool.Hash]*pursuit{}}
+	for i := range byte(50) {
+		p := &pursuit{}
+		p.candidate.Height = 100 + int64(i)
+		p.record.Result = pool.SubmitAccepted.String()
+		c.known[pool.Hash{i}] = p
+	}
+	for i, p := range c.taken() {
+		if p.candidate.Height != 100+int64(i) {
+			t.Fatalf("height %d is at place %d", p.candidate.Height, i)
+		}
+	}
+}
+
 // TestFoundWhileStopping finds a block after Run has ended: it is offered once all the same.
 func TestFoundWhileStopping(t *testing.T) {
 	m, dir := newMemStream(t), t.TempDir()

@@ -66,6 +66,7 @@ type Options struct {
 	FollowEvery time.Duration // between looks at what the ledger has, default 1 s
 	RepeatEvery time.Duration // between two publications of a candidate that the ledger does not have, default 30 s
 	KeepEvery   time.Duration // between looks whether nodes still know a block that is not mature, default 30 s
+	KeepFor     time.Duration // the least time that a found block is kept: btcd writes its own every 5 minutes; default 10 min
 	StopGrace   time.Duration // that block submissions and the last forwarding get when Run ends, default 3 s
 }
 
@@ -81,6 +82,7 @@ func (o *Options) defaults() {
 	set(&o.FollowEvery, time.Second)
 	set(&o.RepeatEvery, 30*time.Second)
 	set(&o.KeepEvery, 30*time.Second)
+	set(&o.KeepFor, 10*time.Minute)
 	set(&o.StopGrace, 3*time.Second)
 	if o.FS == nil {
 		o.FS = journal.Disk{}

@@ -353,7 +353,7 @@ func newRig(t testing.TB, stream *memStream, o rigOptions) *rig {
 	e, err := New(Options{
 		Pool: "toy", Name: "e1", Chain: toyChain{}, Engine: engine, Journal: j, Nodes: o.nodes, Stream: stream, Candidates: stream,
 		Reports: stream, Ledger: stream, Notes: o.notes, Dir: o.dir + "/candidates", FS: o.recordFS, Log: o.log,
-		ReportEvery: 20 * time.Millisecond, GatherFor: time.Millisecond, ProbeEvery: 5 * time.Millisecond, FollowEvery: 2 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, KeepEvery: 5 * time.Millisecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
+		ReportEvery: 20 * time.Millisecond, GatherFor: time.Millisecond, ProbeEvery: 5 * time.Millisecond, FollowEvery: 2 * time.Millisecond, RepeatEvery: 10 * time.Millisecond, KeepEvery: 5 * time.Millisecond, KeepFor: time.Nanosecond, StopGrace: max(o.stopGrace, 100*time.Millisecond),
 	})
 	if err != nil {
 		t.Fatal(err)
