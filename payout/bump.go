@@ -18,10 +18,7 @@ import (
 func (p *Payouts) Bump(ctx context.Context, id, author string, rate pool.Amount) (*BatchDoc, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	d, err := p.fold.find(id)
+	d, err := p.find(id)
 	if err != nil {
 		return nil, err
 	}
@@ -224,10 +221,7 @@ func (p *Payouts) postHelper(ctx context.Context, kind string, of *BatchDoc, aut
 func (p *Payouts) Cancel(ctx context.Context, id, author, reason string) (*BatchDoc, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	d, err := p.fold.find(id)
+	d, err := p.find(id)
 	if err != nil {
 		return nil, err
 	}

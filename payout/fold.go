@@ -182,6 +182,14 @@ func (f *fold) runOf(d *BatchDoc) []*BatchDoc {
 	return docs
 }
 
+// find is [fold.find] in the ledger as it stands now.
+func (p *Payouts) find(id string) (*BatchDoc, error) {
+	if err := p.refresh(); err != nil {
+		return nil, err
+	}
+	return p.fold.find(id)
+}
+
 // find returns a batch by its id or at least six digits of its beginning.
 func (f *fold) find(id string) (*BatchDoc, error) {
 	if d := f.byID[id]; d != nil {

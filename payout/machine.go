@@ -201,10 +201,7 @@ func (p *Payouts) sign(ctx context.Context, docs []*BatchDoc) error {
 func (p *Payouts) Broadcast(ctx context.Context, id string) (*BatchDoc, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	d, err := p.fold.find(id)
+	d, err := p.find(id)
 	if err != nil {
 		return nil, err
 	}
@@ -270,10 +267,7 @@ func (p *Payouts) broadcast(ctx context.Context, docs []*BatchDoc) error {
 func (p *Payouts) step(ctx context.Context, id string, from State, act func(context.Context, []*BatchDoc) error) (*BatchDoc, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	d, err := p.fold.find(id)
+	d, err := p.find(id)
 	if err != nil {
 		return nil, err
 	}

@@ -54,10 +54,7 @@ func (p *Payouts) Import(ctx context.Context, id string, packet []byte) (*BatchD
 	txid := pool.Hash(answer.UnsignedTx.TxHash())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, err
-	}
-	d, err := p.fold.find(id)
+	d, err := p.find(id)
 	if err != nil {
 		return nil, err
 	}

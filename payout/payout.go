@@ -271,10 +271,7 @@ func (p *Payouts) List() ([]*BatchDoc, error) {
 func (p *Payouts) Show(id string) (docs []*BatchDoc, at int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.refresh(); err != nil {
-		return nil, 0, err
-	}
-	d, err := p.fold.find(id)
+	d, err := p.find(id)
 	if err != nil {
 		return nil, 0, err
 	}

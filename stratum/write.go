@@ -9,8 +9,8 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// write sends replies and jobs until nothing is left to say for now, or for ever since the reader has ended
-// or the peer does not take what it is sent.
+// write sends replies and jobs. It ends when nothing is left to say for now, and for good when the reader has
+// ended or the peer takes nothing.
 func (c *Conn) write() {
 	idle := false
 	defer c.written(&idle)
