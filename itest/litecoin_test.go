@@ -261,9 +261,15 @@ func checkDifficulty(t *testing.T, s *site) {
 	var shown struct {
 		NetworkDifficulty float64 `json:"network_difficulty"`
 	}
-	if err := s.pool("", &shown); err != nil {
-		t.Fatal(err)
-	}
+	s.await("the edge's first report", time.Minute, func() error {
+		if err := s.pool("", &shown); err != nil {
+			return err
+		}
+		if shown.NetworkDifficulty == 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	if ratio := shown.NetworkDifficulty / own / 65536; ratio < 0.999 || ratio > 1.001 {
 		t.Errorf("%s: network difficulty %g is shown, the node says %g", s.state.Coin, shown.NetworkDifficulty, own)
 	}
