@@ -267,7 +267,7 @@ func TestConnectionCap(t *testing.T) {
 	first := <-accepted
 	second := <-accepted
 	c := dial()
-	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	c.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("the third connection is open: %v", err)
 	}

@@ -84,7 +84,7 @@ func newSite(t *testing.T, edit func(*Options)) *site {
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			return errors.New("the server did not end")
 		}
 	})
@@ -144,7 +144,7 @@ func (s *site) raw(request string) answer {
 		s.t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	go c.Write([]byte(request)) // the server may close before it has all
 	var resp fasthttp.Response
 	if err := resp.Read(bufio.NewReader(c)); err != nil {

@@ -207,7 +207,7 @@ func TestScryptFlood(t *testing.T) {
 	}
 	e := startScrypt(t, hashes)
 	rig := dialWire(t, "stratum+tcp://"+e.addr)
-	good, _ := scryptShares(t, rig, devnode.RegtestBurnAddress+".rig", (4*pairs+1)*shares)
+	good, _ := scryptShares(t, rig, devnode.RegtestBurnAddress+".rig", (6*pairs+1)*shares)
 
 	measure := func() time.Duration {
 		var waits []time.Duration
@@ -283,7 +283,7 @@ func TestScryptFlood(t *testing.T) {
 	}
 	measure() // warm up
 	times := pairsOf()
-	if times > 2 { // this machine may have had something else to do
+	for again := 2; times > 2 && again > 0; again-- { // this machine may have had something else to do
 		times = min(times, pairsOf())
 	}
 	if times > 2 && !raceEnabled {

@@ -223,7 +223,7 @@ func residentMiB(pid int) int {
 // noChildren checks that no process works in a data directory any more.
 func noChildren(t *testing.T, dir string) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		found := processesOf(dir)
 		if len(found) == 0 {

@@ -171,7 +171,7 @@ func (s *site) stop() {
 		if s.err != nil {
 			s.t.Errorf("adit ended with %v after Ctrl-C", s.err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Fatal("adit did not stop within 30 s of Ctrl-C")
 	}
 }

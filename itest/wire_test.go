@@ -54,7 +54,7 @@ type message struct {
 // read takes one message and keeps what jobs it brings.
 func (w *wire) read() message {
 	w.t.Helper()
-	_ = w.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = w.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	line, err := w.lines.ReadBytes('\n')
 	if err != nil {
 		w.t.Fatal(err)

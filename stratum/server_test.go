@@ -35,7 +35,7 @@ func closed(t testing.TB, s *stratum.Server, reason stratum.Close) {
 
 func await(t testing.TB, ok func() bool, say func() string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal(say())
 		}

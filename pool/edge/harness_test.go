@@ -240,7 +240,7 @@ func (m *memStream) setFail(f func() error) {
 
 // await waits until ok, asked with the lock held after each change, is true.
 func (m *memStream) await(t fataler, what string, ok func() bool) {
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		m.mu.Lock()
 		done := ok()

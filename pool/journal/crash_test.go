@@ -260,7 +260,7 @@ func (g *ghost) settle(t fataler, j *Journal, commits map[*pool.Commit][]pool.Sh
 	for c, shares := range commits {
 		select {
 		case <-c.Done():
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("commit has no fate")
 		}
 		if c.Err() == nil {

@@ -55,7 +55,7 @@ func wait(t testing.TB, c *pool.Commit) error {
 	select {
 	case <-c.Done():
 		return c.Err()
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("commit has no fate")
 		return nil
 	}
@@ -256,7 +256,7 @@ func TestFaults(t *testing.T) {
 				fs.mu.Lock()
 				fs.fault = nil
 				fs.mu.Unlock()
-				deadline := time.Now().Add(5 * time.Second)
+				deadline := time.Now().Add(time.Minute)
 				for j.Err() != nil {
 					if time.Now().After(deadline) {
 						t.Fatal("journal does not recover")
@@ -496,7 +496,7 @@ func TestFileLimit(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); j.Err() != nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); j.Err() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("journal does not recover")
 		}

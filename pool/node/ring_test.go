@@ -17,7 +17,7 @@ import (
 // await polls until the condition holds.
 func await(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !cond() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
@@ -144,9 +144,11 @@ func TestWatchNoHotLoop(t *testing.T) {
 	fake.lie(func(m map[string]any) { m["longpollid"] = "always new" })
 	w := startRing(t, RingOptions{}, fake)
 	w.awaitWork("a", fakeGenesis().id)
+	begin := time.Now()
 	time.Sleep(time.Second) // the span that is measured
-	if n := fake.count("getblocktemplate"); n > 10 {
-		t.Errorf("%d calls for a template in a second", n)
+	n := fake.count("getblocktemplate")
+	if d := time.Since(begin); n > 10+int(10*(d-time.Second)/time.Second) {
+		t.Errorf("%d calls for a template in %v", n, d)
 	}
 	w.awaitWork("a", fake.mine("1").id)
 }
@@ -204,7 +206,7 @@ func TestHangingNode(t *testing.T) {
 	a.set("getblocktemplate", func([]json.RawMessage) (any, any) { <-a.stop; return nil, nil })
 	start := time.Now()
 	w.awaitWork("b", mineAll("1", a, b).id)
-	if d := time.Since(start); d > 2*patience {
+	if d := time.Since(start); d > 10*patience { // far below a call's own limit, far above a busy machine
 		t.Errorf("the next node was asked after %v", d)
 	}
 }
@@ -216,12 +218,13 @@ func TestNobodyLeft(t *testing.T) {
 	a.set("getbestblockhash", broken(-28, "down"))
 	await(t, "a is down", func() bool { return !w.Report()[0].Up })
 	n, calls := w.count(), a.count("getblockhash")
+	begin := time.Now()
 	time.Sleep(300 * time.Millisecond) // the span that is measured
 	if w.count() > n+1 {
 		t.Errorf("%d templates from a node that is down", w.count()-n)
 	}
-	if asked := a.count("getblockhash") - calls; asked > 3 {
-		t.Errorf("a node that is down was asked %d times in 300 ms", asked)
+	if asked := a.count("getblockhash") - calls; asked > 3+int((time.Since(begin)-300*time.Millisecond)/(100*time.Millisecond)) {
+		t.Errorf("a node that is down was asked %d times in %v", asked, time.Since(begin))
 	}
 	a.set("getbestblockhash", nil)
 	w.awaitWork("a", a.mine("1").id)
@@ -296,7 +299,7 @@ func TestSubmitToAll(t *testing.T) {
 	id, raw := blockOn(fakeGenesis().id, "block")
 	start := time.Now()
 	got, _, err := w.SubmitBlock(t.Context(), id, raw)
-	if got != pool.SubmitAccepted || err != nil || time.Since(start) > 5*time.Second {
+	if got != pool.SubmitAccepted || err != nil || time.Since(start) > 25*time.Second {
 		t.Errorf("%s, %v after %v", got, err, time.Since(start))
 	}
 	await(t, "every node was asked", func() bool {
@@ -312,9 +315,7 @@ func TestSubmitToAll(t *testing.T) {
 	if got, _, err := w.SubmitBlock(ctx, id, raw); got != pool.SubmitUnknown || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%s, %v", got, err)
 	}
-	if n := d.count("submitblock"); n != 2 {
-		t.Errorf("asked %d times", n)
-	}
+	await(t, "the node that hangs was asked", func() bool { return d.count("submitblock") == 2 })
 	closing, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	if err := w.Close(closing); !errors.Is(err, context.DeadlineExceeded) {

@@ -133,7 +133,7 @@ func TestSubmitAnswerLost(t *testing.T) {
 	fake := newFake(t, fakeChain(t, false))
 	tip := fake.mine("parent")
 	c := fake.client("n")
-	c.submit = rpc.New(rpc.Options{URL: fake.http.URL, User: "u", Password: "p", Timeout: 50 * time.Millisecond})
+	c.submit = rpc.New(rpc.Options{URL: fake.http.URL, User: "u", Password: "p", Timeout: time.Second})
 	t.Cleanup(c.submit.Close)
 	id, raw := blockOn(tip.id, "block")
 	fake.set("submitblock", func([]json.RawMessage) (any, any) {
