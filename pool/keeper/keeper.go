@@ -407,10 +407,19 @@ type PayBook struct {
 // Post is [ledger.Book.Post]. After [ErrOneDisk] the entry may be in the book; what it says is done when both
 // disks have it.
 func (b *PayBook) Post(e ledger.Entry) (ledger.Entry, error) {
-	if err := b.k.MayPay(); err != nil {
-		return ledger.Entry{}, err
+	posted, err := b.PostAll([]ledger.Entry{e})
+	if len(posted) == 1 {
+		return posted[0], err
 	}
-	posted, err := b.Book.Post(e)
+	return ledger.Entry{}, err
+}
+
+// PostAll is [ledger.Book.PostAll] under the same condition.
+func (b *PayBook) PostAll(entries []ledger.Entry) ([]ledger.Entry, error) {
+	if err := b.k.MayPay(); err != nil {
+		return nil, err
+	}
+	posted, err := b.Book.PostAll(entries)
 	if err == nil {
 		err = b.k.MayPay()
 	}

@@ -173,6 +173,16 @@ func TestWire(t *testing.T) {
 	if err := c.mayPay(); !errors.Is(err, ErrOneDisk) {
 		t.Errorf("with one disk: %v", err)
 	}
+	a.mu.Lock()
+	a.copies, a.active = c, true
+	a.mu.Unlock()
+	pay, head := a.PayBook(a.book), a.book.Head()
+	step := ledger.Entry{Kind: "x", Key: "step", Body: json.RawMessage(`{}`)}
+	_, err1 := pay.Post(step)
+	_, err2 := pay.PostAll([]ledger.Entry{step})
+	if !errors.Is(err1, ErrOneDisk) || !errors.Is(err2, ErrOneDisk) || a.book.Head() != head {
+		t.Errorf("steps of payouts with one disk: %v, %v", err1, err2)
+	}
 	if err := c.degrade(ledger.Decision{Author: "ann", Approver: "ann", Reason: "fire"}); !errors.Is(err, ledger.ErrDecision) {
 		t.Errorf("approved by its author: %v", err)
 	}
