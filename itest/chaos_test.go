@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,13 +25,13 @@ import (
 )
 
 // chaosShort is how long faults go on without CHAOS_MINUTES.
-const chaosShort = 36 * time.Second
+const chaosShort = 75 * time.Second
 
 // TestChaos breaks a pool at work, at random and again and again, and then asks what became of every true
-// that a rig ever got and of every unit of money. The pool is two edges and a ledger in processes of their
-// own, over one Redis server, over two behind sentinels, and over a Cluster, in turn. It ends with one line,
-// which is all that counts: nothing lost, nothing doubled, no money out of balance, adit verify content, and
-// no process that ended by itself. CHAOS_MINUTES sets how long it lasts, CHAOS_SEED the faults, CHAOS_REDIS
+// that a rig ever got and of every unit of money. The pool is two edges and two ledgers, each a process with a
+// disk of its own, over one Redis server, over two behind sentinels, and over a Cluster, in turn. It ends with
+// one line, which is all that counts: nothing lost, nothing doubled, no money out of balance, adit verify
+// content with both disks, and no process that ended by itself. CHAOS_MINUTES sets how long it lasts, CHAOS_SEED the faults, CHAOS_REDIS
 // the kinds of Redis.
 func TestChaos(t *testing.T) {
 	limit, seed, kinds := chaosShort, uint64(time.Now().UnixNano()), chaosKinds
@@ -68,7 +67,8 @@ func TestChaos(t *testing.T) {
 	total := &outcome{done: map[string]int{}}
 	for i, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			c := newChaos(t, n, kind, rand.New(rand.NewPCG(seed, uint64(i))))
+			c := startChaos(t, n, kind, rand.New(rand.NewPCG(seed, uint64(i))))
+			c.mine()
 			c.run(limit / time.Duration(len(kinds)))
 			c.judge(total)
 		})
@@ -120,21 +120,23 @@ func startChaosNode(t *testing.T) *chaosNode {
 
 // chaos is a pool of separate processes, and the rigs that mine on it.
 type chaos struct {
-	t      *testing.T
-	random *rand.Rand
-	node   *chaosNode
-	redis  *topology
-	edges  []*member
-	ledger *member
-	trace  bool // system calls can be made to fail
+	t       *testing.T
+	random  *rand.Rand
+	node    *chaosNode
+	redis   *topology
+	edges   []*member
+	ledgers []*member
+	ledger  *member // the one that led when it was last looked
+	trace   bool    // system calls can be made to fail
 
-	rigs     *rigs
-	stopRigs func()
-	shares   map[string]map[uint64]*shareLine // as journals on disk had them whenever nobody wrote
-	done     map[string]int                   // faults by kind
+	rigs      *rigs
+	stopRigs  func()
+	shares    map[string]map[uint64]*shareLine // as journals on disk had them whenever nobody wrote
+	done      map[string]int                   // faults by kind
+	takeovers int                              // that were made because a fault asked for one
 }
 
-func (c *chaos) members() []*member { return append(slices.Clone(c.edges), c.ledger) }
+func (c *chaos) members() []*member { return append(slices.Clone(c.edges), c.ledgers...) }
 
 type fault struct {
 	name string
@@ -143,45 +145,24 @@ type fault struct {
 
 // faultNames are all there are, in the order of the closing line.
 var faultNames = []string{
-	"edge killed", "ledger killed", "edge paused", "ledger paused", "Redis paused", "Redis emptied", "Redis killed", "Redis failed over",
-	"Redis set back", "node paused", "node restarted", "reorganisation", "disk full", "file limit", "fsync failed", "all killed",
+	"edge killed", "edge paused", "ledger killed", "ledger paused", "standby killed", "standby paused", "both ledgers killed",
+	"takeover after kill -9", "takeover after SIGSTOP", "Redis paused", "Redis emptied", "Redis killed", "Redis failed over",
+	"Redis set back", "node paused", "node restarted", "reorganisation", "disk full", "ledger's disk full", "file limit",
+	"ledger's file limit", "fsync failed", "ledger's fsync failed", "all killed",
 }
 
 func (c *chaos) faults() []fault {
-	edge := c.edges[c.random.IntN(len(c.edges))]
-	any := c.members()[c.random.IntN(len(c.edges)+1)]
-	small := c.edges[len(c.edges)-1]
-	all := []fault{
+	edge, small := c.edges[c.random.IntN(len(c.edges))], c.edges[len(c.edges)-1]
+	all := append(c.ledgerFaults(), []fault{
 		{"edge killed", func() { c.down(edge); edge.up() }},
-		{"ledger killed", func() { c.down(c.ledger); c.ledger.up() }},
 		{"edge paused", func() { c.pause(edge.pid()) }},
-		{"ledger paused", func() { c.pause(c.ledger.pid()) }},
 		{"Redis paused", func() { c.pause(c.redis.servers[c.random.IntN(len(c.redis.servers))].pid()); c.redis.well() }},
 		{"Redis emptied", c.redis.flush},
 		{"node paused", func() { c.pause(c.node.pid()) }},
 		{"node restarted", func() { c.node.stop(); c.nap(); c.node.start() }},
 		{"reorganisation", c.reorganise},
-		{"file limit", func() { any.limitFiles(c.random.IntN(4096)); c.nap(); any.limitFiles(-1) }},
-		{"all killed", func() {
-			c.redis.primary().kill()
-			for _, m := range c.members() {
-				c.down(m)
-			}
-			c.node.stop()
-			c.node.start()
-			for _, p := range c.redis.servers {
-				select {
-				case <-p.done:
-					p.start()
-				default:
-				}
-			}
-			c.redis.well()
-			for _, m := range c.members() {
-				m.up()
-			}
-		}},
-	}
+		{"file limit", func() { edge.limitFiles(c.random.IntN(4096)); c.nap(); edge.limitFiles(-1) }},
+	}...)
 	if c.redis.kind == "sentinel" {
 		all = append(all, fault{"Redis failed over", func() { c.redis.lose(c.nap, c.random.IntN(2) == 0) }})
 	} else {
@@ -192,7 +173,7 @@ func (c *chaos) faults() []fault {
 		all = append(all, fault{"disk full", func() { free := small.fillDisk(); c.nap(); free() }})
 	}
 	if c.trace {
-		all = append(all, fault{"fsync failed", func() { any.failSyncs(c.nap) }})
+		all = append(all, fault{"fsync failed", func() { edge.failSyncs(c.nap) }})
 	}
 	return all
 }
@@ -201,13 +182,13 @@ func (c *chaos) nap() { time.Sleep(time.Duration(c.random.IntN(2000)) * time.Mil
 
 // pause stops a process for a while; now and then an edge is killed meanwhile.
 func (c *chaos) pause(pid int) {
-	_ = syscall.Kill(pid, syscall.SIGSTOP)
-	c.nap()
-	if c.random.IntN(4) == 0 {
-		c.done["edge killed"]++
-		c.down(c.edges[0])
-	}
-	_ = syscall.Kill(pid, syscall.SIGCONT)
+	c.pauseFor(pid, func() {
+		c.nap()
+		if c.random.IntN(4) == 0 {
+			c.done["edge killed"]++
+			c.down(c.edges[0])
+		}
+	})
 }
 
 // down kills a member and reads what its journal has before the next start may release it.
@@ -269,6 +250,7 @@ func (c *chaos) run(limit time.Duration) {
 	}
 	c.revive()
 	c.redis.well()
+	c.ledger = c.both()
 	_, before := c.rigs.count()
 	c.ledger.s.await("shares after the last fault", 2*time.Minute, func() error {
 		c.revive()
@@ -279,8 +261,8 @@ func (c *chaos) run(limit time.Duration) {
 	})
 }
 
-// newChaos starts Redis, the members and the rigs.
-func newChaos(t *testing.T, node *chaosNode, kind string, random *rand.Rand) *chaos {
+// startChaos starts Redis and the members, and waits until both disks hold the ledger.
+func startChaos(t *testing.T, node *chaosNode, kind string, random *rand.Rand) *chaos {
 	t.Helper()
 	dir := t.TempDir()
 	c := &chaos{
@@ -295,34 +277,46 @@ func newChaos(t *testing.T, node *chaosNode, kind string, random *rand.Rand) *ch
 	if _, err := fmt.Sscanf(string(key), "reward_address = %q", &reward); err != nil {
 		t.Fatalf("%v: %s", err, key)
 	}
-	for _, name := range []string{"edge-1", "edge-2", "ledger-1"} {
+	copies := ledgerPair(t, dir)
+	for _, name := range []string{"edge-1", "edge-2", "ledger-1", "ledger-2"} {
 		m := &member{t: t, name: name, role: "edge,dashboard", config: filepath.Join(dir, name+".toml")}
 		m.template.dir = filepath.Join(dir, name)
 		web := freePort(t)
 		m.template.state = devState{Coin: "bitcoin", RewardAddress: reward, Dashboard: "http://" + web,
 			NodeURL: "http://" + node.addr, NodeUser: node.user, NodePassword: node.password}
-		if name == "ledger-1" {
+		if copies[name] != "" {
 			m.role = "ledger,dashboard"
-			c.ledger = m
+			c.ledgers = append(c.ledgers, m)
 		} else {
 			m.stratum = freePort(t)
 			m.template.state.Stratum = "stratum+tcp://" + m.stratum
 			c.edges = append(c.edges, m)
 		}
 		text := memberConfig(name, c.redis.url(), web, reward, m.stratum, node.process, node.user, node.password)
+		text = strings.Replace(text, "[ledger]\n", "[ledger]\n"+copies[name], 1)
 		if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.edges[1].smallDisk()
+	c.edges[1].smallDisk(48)
+	c.ledgers[1].smallDisk(512) // it holds all slices of the run
 	for _, m := range c.members() {
-		m.up()
+		m.launch()
 	}
+	for _, m := range c.members() {
+		m.awaitUp()
+	}
+	c.ledger = c.both()
+	return c
+}
+
+// mine has four rigs work on the edges, two of which change over when theirs is away.
+func (c *chaos) mine() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	c.stopRigs = func() { cancel(); wg.Wait() }
-	t.Cleanup(c.stopRigs)
-	first, second := c.edges[0].template.state.Stratum, c.edges[1].template.state.Stratum
+	c.t.Cleanup(c.stopRigs)
+	first, second, reward := c.edges[0].template.state.Stratum, c.edges[1].template.state.Stratum, c.edges[0].template.state.RewardAddress
 	for _, r := range []struct {
 		user, pool, backup string
 		rate               float64
@@ -339,9 +333,8 @@ func newChaos(t *testing.T, node *chaosNode, kind string, random *rand.Rand) *ch
 		}
 		wg.Go(func() {
 			if err := worker.Run(ctx, o); err != nil {
-				t.Errorf("rig %s: %v", r.user, err)
+				c.t.Errorf("rig %s: %v", r.user, err)
 			}
 		})
 	}
-	return c
 }

@@ -62,16 +62,26 @@ password = %q
 	return text
 }
 
-// up starts the member and waits until it answers. One that refuses to start, because Redis or node are away
-// at that moment, is started again.
+// up starts the member and waits until it answers.
 func (m *member) up() {
 	m.t.Helper()
-	deadline := time.Now().Add(3 * time.Minute)
-	for {
-		m.s = start(m.t, m.template.dir, "serve", "--config", m.config, "--role", m.role)
-		m.s.state = m.template.state
-		m.wasUp = false
-		for !m.wasUp {
+	m.launch()
+	m.awaitUp()
+}
+
+func (m *member) launch() {
+	m.t.Helper()
+	m.s = start(m.t, m.template.dir, "serve", "--config", m.config, "--role", m.role)
+	m.s.state = m.template.state
+	m.wasUp = false
+}
+
+// awaitUp waits until a member that was launched answers. One that refuses to start, because Redis or node are
+// away at that moment, is launched again.
+func (m *member) awaitUp() {
+	m.t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); ; m.launch() {
+		for {
 			var text string
 			err := m.s.get("/livez", &text)
 			if err == nil && strings.Contains(m.s.printed(), "the pool is up") {
@@ -119,12 +129,12 @@ func (m *member) limitFiles(bytes int) {
 	_ = unix.Prlimit(m.pid(), unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: limit, Max: unix.RLIM_INFINITY}, nil) // it may have ended
 }
 
-// smallDisk puts the member's directory on a file system of 48 MiB in memory, where that is allowed.
-func (m *member) smallDisk() {
+// smallDisk puts the member's directory on a file system of some MiB in memory, where that is allowed.
+func (m *member) smallDisk(size int) {
 	if err := os.MkdirAll(m.template.dir, 0o700); err != nil {
 		m.t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", m.template.dir, "tmpfs", 0, "size=48m"); err != nil {
+	if err := unix.Mount("tmpfs", m.template.dir, "tmpfs", 0, fmt.Sprintf("size=%dm", size)); err != nil {
 		m.t.Logf("no tmpfs can be mounted: %v", err)
 		return
 	}

@@ -64,7 +64,7 @@ type Options struct {
 const (
 	renewEvery   = time.Second
 	acquireEvery = 500 * time.Millisecond
-	reportEvery  = 5 * time.Second
+	reportEvery  = 2 * time.Second
 	callTimeout  = 3 * time.Second
 	giveWayFor   = 3 * time.Second
 	lastCommit   = 5 * time.Second // that what is posted at an orderly end may take
@@ -496,7 +496,7 @@ func (k *Keeper) report(ctx context.Context) {
 	var last pool.LedgerReport
 	var told time.Time
 	for {
-		if r := k.Report(); r.State != last.State || r.Error != last.Error || time.Since(told) > reportEvery {
+		if r := k.Report(); r.State != last.State || r.Error != last.Error || r.Disks != last.Disks || time.Since(told) > reportEvery {
 			call, cancel := context.WithTimeout(ctx, callTimeout)
 			err := k.o.Reports.ReportLedger(call, r)
 			cancel()
