@@ -136,8 +136,8 @@ func (s *Server) user(l *locale.Locale, p *view.Pool, snap *view.Snapshot, addre
 	if e, ok := p.EstimateOf(snap, a); ok {
 		part.Estimate = &e
 	}
-	if p.Info.Threshold > 0 {
-		part.ToPayout = min(max(float64(a.Available)/float64(p.Info.Threshold), 0), 1)
+	if least := a.Threshold(p.Info.Threshold); least > 0 {
+		part.ToPayout = min(max(float64(a.Available)/float64(least), 0), 1)
 	}
 	part.addWorkers(address, now)
 	for _, d := range snap.Blocks.Docs {

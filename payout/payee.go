@@ -38,7 +38,7 @@ type Terms struct {
 	Threshold pool.Amount `json:"threshold,omitempty"` // above the pool's; 0 for the pool's
 	Period    Period      `json:"period,omitempty"`    // least time between two payouts
 	Paused    bool        `json:"paused,omitempty"`
-	By        string      `json:"by,omitempty"` // OrderSignature, a person, or "password" of rigs
+	By        string      `json:"by,omitempty"` // OrderSignature or OrderPassword
 	Time      int64       `json:"time,omitempty"`
 }
 

@@ -109,7 +109,7 @@ func WritePayee(w io.Writer, d *PayeeDoc, params *pool.Params) error {
 	t.line("account\t%s", d.Account)
 	t.line("orders taken\t%d", d.Counter)
 	if d.Terms.Threshold > 0 {
-		t.line("threshold\t%s", t.amount(d.Terms.Threshold))
+		t.line("threshold\t%s, by %s", t.amount(d.Terms.Threshold), d.Terms.By)
 	}
 	if d.Terms.Period != Always {
 		t.line("paid at most\t%s", d.Terms.Period)

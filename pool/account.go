@@ -39,8 +39,9 @@ func (a *AccountID) UnmarshalText(b []byte) error {
 type Worker struct {
 	User    string    `json:"user"` // as sent; a submit must name exactly this
 	Account AccountID `json:"account"`
-	Script  []byte    `json:"script"` // canonical output script of the account
-	Name    string    `json:"name"`   // worker name for storage, "" when none was given
+	Script  []byte    `json:"script"`          // canonical output script of the account
+	Name    string    `json:"name"`            // worker name for storage, "" when none was given
+	Limit   *Amount   `json:"limit,omitempty"` // payout limit that its login asked for, nil when none
 }
 
 // maxWorkerName is the longest worker name kept.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
+	"strings"
 )
 
 // Amount is money in base units of its coin (satoshi, litoshi). It is never a float and never rounded
@@ -40,6 +41,21 @@ func (a Amount) MulPPM(ppm uint32) (Amount, error) {
 	hi, lo := bits.Mul64(uint64(a), uint64(ppm))
 	q, _ := bits.Div64(hi, lo, 1_000_000)
 	return Amount(q), nil
+}
+
+// ParseAmount reads a decimal number of coins, such as "0.25", as base units. It takes digits with at most one
+// point, and no more decimals than the coin has.
+func ParseAmount(text string, decimals int) (Amount, error) {
+	whole, part, _ := strings.Cut(text, ".")
+	digits := whole + part
+	if digits == "" || strings.Trim(digits, "0123456789") != "" || len(part) > decimals {
+		return 0, fmt.Errorf("%.40q is no number of coins with up to %d decimals", text, decimals)
+	}
+	n, err := strconv.ParseInt(digits+strings.Repeat("0", decimals-len(part)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%.40q coins: %w", text, ErrOverflow)
+	}
+	return Amount(n), nil
 }
 
 // Format writes the amount as a decimal number of coins with all decimals, such as "-0.00012000".

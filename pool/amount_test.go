@@ -54,3 +54,29 @@ func TestAmountAgainstBig(t *testing.T) {
 		t.Errorf("0 is %q", got)
 	}
 }
+
+// A written amount reads back as itself, and what is no number of coins is refused.
+func TestParseAmount(t *testing.T) {
+	f := func(text string, decimals int, want Amount) {
+		t.Helper()
+		got, err := ParseAmount(text, decimals)
+		if want < 0 && err == nil || want >= 0 && (err != nil || got != want) {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+		if want < 0 {
+			return
+		}
+		if again, err := ParseAmount(got.Format(decimals), decimals); err != nil || again != got {
+			t.Errorf("%q: %d reads back as %d, %v", text, got, again, err)
+		}
+	}
+	f("0", 8, 0)
+	f("0.25", 8, 25_000_000)
+	f(".5", 8, 50_000_000)
+	f("5.", 8, 500_000_000)
+	f("92233720368.54775807", 8, 1<<63-1)
+	f("007", 0, 7)
+	for _, bad := range []string{"", ".", "-1", "+1", "1e3", "1.2.3", "0.123456789", "92233720368.54775808", "١"} {
+		f(bad, 8, -1)
+	}
+}

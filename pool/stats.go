@@ -17,6 +17,26 @@ type Report struct {
 	JournalError      string         `json:"journal_error,omitempty"`
 	Workers           []WorkerReport `json:"workers"`
 	Nodes             []NodeReport   `json:"nodes"`
+	Limits            []LimitReport  `json:"limits,omitempty"`
+}
+
+// LimitReport is the work of those of an account's logins that asked for one payout limit by the password option
+// pl=. Anybody can name an address and its workers; what nobody can do without hashing is to have done most of
+// the account's work.
+type LimitReport struct {
+	Account AccountID `json:"account"`
+	Limit   Amount    `json:"limit"`
+	Work    float64   `json:"work"` // issued work of accepted shares, expected hashes
+}
+
+// LimitDays is how many days of UTC a payout limit is weighed over: the last ones that the account worked on, so
+// that nobody decides for an account whose owner is away.
+const LimitDays = 7
+
+// PayoutLimit is a payout limit that was asked for by the logins that did most of an account's work in [LimitDays].
+type PayoutLimit struct {
+	Account AccountID
+	Limit   Amount
 }
 
 // WorkerReport is one worker's part of a Report.

@@ -65,7 +65,7 @@ func (r *room) pay(ctx context.Context, o payout.Options, schedule payout.Schedu
 	if err != nil {
 		return err
 	}
-	p := &payer{payouts: payouts, schedule: schedule, ready: r.keeper.MayPay, params: r.chain.Params(), automatic: dev, log: r.log}
+	p := &payer{payouts: payouts, limits: r.store.PayoutLimits, schedule: schedule, ready: r.keeper.MayPay, params: r.chain.Params(), automatic: dev, log: r.log}
 	r.setPayer(p)
 	defer r.setPayer(nil)
 	var wg sync.WaitGroup

@@ -17,6 +17,7 @@ import (
 // payer runs a pool's payouts: when asked by a command, on the configured schedule, and all the time in --dev.
 type payer struct {
 	payouts   *payout.Payouts
+	limits    func(context.Context) ([]pool.PayoutLimit, error) // that rigs ask for
 	params    *pool.Params
 	schedule  payout.Schedule
 	ready     func() error // why no step may be taken now
@@ -30,6 +31,7 @@ const (
 	payerDevCheck  = 2 * time.Second
 	payerDevRun    = 10 * time.Second
 	payerReconcile = 24 * time.Hour
+	payerLimits    = time.Hour
 )
 
 // runLoop follows sent payouts and makes those that are due until ctx ends.
@@ -47,9 +49,13 @@ func (p *payer) runLoop(ctx context.Context) error {
 	tick := time.NewTicker(run)
 	defer tick.Stop()
 	begin := time.Now()
-	var paid, compared time.Time
+	var paid, compared, limited time.Time
 	for {
 		now := time.Now()
+		if now.Sub(limited) > payerLimits {
+			limited = now
+			p.takeLimits(ctx)
+		}
 		last, scheduled := p.schedule.Last(now)
 		// A time that passed before this start is made up for: Run pays only what is owed.
 		if p.automatic || scheduled && !last.Equal(paid) && (paid.IsZero() || last.After(paid)) {
@@ -74,6 +80,17 @@ func (p *payer) runLoop(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// takeLimits makes what rigs ask for the terms of their accounts.
+func (p *payer) takeLimits(ctx context.Context) {
+	limits, err := p.limits(ctx)
+	if err == nil {
+		err = p.payouts.TakeLimits(ctx, limits)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.log.Warn().Err(err).Msg("the payout limits that rigs ask for cannot be taken over now")
 	}
 }
 

@@ -22,6 +22,8 @@ type minerJSON struct {
 	Available   amountText     `json:"available"`
 	InPayout    amountText     `json:"in_payout"`
 	Paid        amountText     `json:"paid"`
+	Threshold   amountText     `json:"payout_threshold"`
+	ThresholdBy string         `json:"payout_threshold_by"`
 	WindowScore pool.Work      `json:"window_score"`
 	WindowTotal pool.Work      `json:"window_total"`
 	BestShare   float64        `json:"best_share"`
@@ -98,9 +100,12 @@ func (a *API) minerOf(p *view.Pool, address string) (*minerJSON, error) {
 		Hour:     view.Finite(view.Mean(history, view.AccountSteps[0].Every, time.Hour, now)),
 		Day:      view.Finite(view.Mean(history, view.AccountSteps[0].Every, 24*time.Hour, now)),
 		Immature: amountText(x.Immature), Available: amountText(x.Available),
-		InPayout: amountText(x.InPayout), Paid: amountText(x.Paid), WindowScore: x.Score, WindowTotal: x.Total,
+		InPayout: amountText(x.InPayout), Paid: amountText(x.Paid), Threshold: amountText(x.Threshold(p.Info.Threshold)), WindowScore: x.Score, WindowTotal: x.Total,
 		Solo:    soloJSON{odds.Seconds, odds.Day, odds.Month, odds.Year},
 		Workers: make([]workerJSON, 0, min(len(x.View.Workers), web.MaxLimit)),
+	}
+	if x.Terms.Threshold > p.Info.Threshold {
+		out.ThresholdBy = x.Terms.By
 	}
 	if e, ok := p.EstimateOf(snap, x); ok {
 		out.Estimate = &estimateJSON{e.Share, amountText(e.Reward), amountText(e.Credit), e.Every}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/adit-pool/adit/payout"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,7 @@ type Account struct {
 	View                                pool.AccountView
 	Immature, Available, InPayout, Paid pool.Amount
 	Score, Total                        pool.Work // of the present window
+	Terms                               payout.Terms
 }
 
 // Account reads one account. It fails only when the account was never read.
@@ -43,7 +45,14 @@ func (p *Pool) Account(id pool.AccountID) (*Account, error) {
 		if a.Immature, a.Available, a.InPayout, a.Paid, err = store.Balances(ctx, id); err != nil {
 			return nil, err
 		}
-		a.Score, a.Total, err = store.WindowShare(ctx, id)
+		if a.Score, a.Total, err = store.WindowShare(ctx, id); err != nil {
+			return nil, err
+		}
+		var doc payout.PayeeDoc
+		if err = p.doc(payout.SetPayees, id.String(), &doc); errors.Is(err, ErrNoDoc) {
+			err = nil
+		}
+		a.Terms = doc.Terms
 		return a, err
 	})
 	if at.IsZero() {
@@ -53,6 +62,9 @@ func (p *Pool) Account(id pool.AccountID) (*Account, error) {
 	copied.At, copied.Err = at, err
 	return &copied, nil
 }
+
+// Threshold is the least amount that the account is paid, of the pool whose own is given.
+func (a *Account) Threshold(own pool.Amount) pool.Amount { return max(own, a.Terms.Threshold) }
 
 // addressBook remembers the addresses of accounts. An account's address never changes; that the ledger
 // has none is asked again after a while.

@@ -18,8 +18,9 @@ const (
 
 var errLongUser = errors.New("user name is longer than 256 bytes")
 
-// Authorize reads ADDRESS, ADDRESS.worker or ADDRESS_worker, and notes what the password asks for the
-// account, see Notes; it refuses nobody. The error says what is wrong with the address in words for the
+// Authorize reads ADDRESS, ADDRESS.worker or ADDRESS_worker, and what the password says for the account: a code is
+// noted, see Notes, and a payout limit counts by the work that this login does, see [pool.LimitReport]. A password
+// refuses nobody. The error says what is wrong with the address in words for the
 // miner.
 func (e *Edge) Authorize(user, password string) (pool.Worker, error) {
 	if len(user) > maxUser {
@@ -32,7 +33,11 @@ func (e *Edge) Authorize(user, password string) (pool.Worker, error) {
 	}
 	account, now := pool.AccountOf(e.opts.Pool, script), time.Now()
 	w := pool.Worker{User: user, Account: account, Script: script, Name: e.names.admit(account, name, now)}
-	e.notes.put(&w, pool.ParsePassword(password).Asked, now)
+	asked := pool.ParsePassword(password).Asked
+	if limit, err := pool.ParseAmount(asked.PayoutLimit, e.Params().Decimals); err == nil {
+		w.Limit = &limit
+	}
+	e.notes.put(&w, asked, now)
 	return w, nil
 }
 

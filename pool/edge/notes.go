@@ -34,16 +34,12 @@ func newNotes() *notes { return &notes{waiting: make(map[noteKey]pool.Note)} }
 
 // put notes what a login asked for.
 func (n *notes) put(w *pool.Worker, asked pool.Asked, now time.Time) {
-	if asked == (pool.Asked{}) {
+	if asked.Code == "" {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for kind, value := range map[pool.NoteKind]string{pool.NotePayoutLimit: asked.PayoutLimit, pool.NoteCode: asked.Code} {
-		if value != "" {
-			n.wait(pool.Note{Account: w.Account, Worker: w.Name, Kind: kind, Value: value, Time: now.UnixMilli()})
-		}
-	}
+	n.wait(pool.Note{Account: w.Account, Worker: w.Name, Kind: pool.NoteCode, Value: asked.Code, Time: now.UnixMilli()})
 }
 
 // wait puts a note among those that wait, if there is room and no later one of its kind. Caller holds mu.

@@ -43,7 +43,7 @@ func TestNotes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	login("addrA.rig", "d=5,pl=0.25")
+	login("addrA.rig", "d=5,code=B")
 	login("addrA.rig2", "x")
 	login("addrA", "code=AB-12")
 	login("addrA.rig", "pl=0.5;code=C")
@@ -53,7 +53,7 @@ func TestNotes(t *testing.T) {
 	k.mu.Unlock()
 	r.edge.keepNotes(t.Context())
 	r.edge.keepNotes(t.Context())
-	if got, want := strings.Join(k.kept, "|"), " code=AB-12|rig code=C|rig payout-limit=0.5"; got != want {
+	if got, want := strings.Join(k.kept, "|"), " code=AB-12|rig code=C"; got != want {
 		t.Errorf("kept %s, want %s", got, want)
 	}
 }
@@ -63,7 +63,7 @@ func TestNotesAreKept(t *testing.T) {
 	k := &keeper{}
 	m := newMemStream(t)
 	r := newRig(t, m, rigOptions{dir: t.TempDir(), notes: k})
-	if _, err := r.edge.Authorize("addrA.rig", "pl=1"); err != nil {
+	if _, err := r.edge.Authorize("addrA.rig", "code=1"); err != nil {
 		t.Fatal(err)
 	}
 	m.await(t, "a note", func() bool {
@@ -71,11 +71,11 @@ func TestNotesAreKept(t *testing.T) {
 		defer k.mu.Unlock()
 		return len(k.kept) == 1
 	})
-	if _, err := r.edge.Authorize("addrA.rig", "pl=2"); err != nil {
+	if _, err := r.edge.Authorize("addrA.rig", "code=2"); err != nil {
 		t.Fatal(err)
 	}
 	r.stop()
-	if got := strings.Join(k.kept, "|"); got != "rig payout-limit=1|rig payout-limit=2" {
+	if got := strings.Join(k.kept, "|"); got != "rig code=1|rig code=2" {
 		t.Errorf("kept %s", got)
 	}
 }

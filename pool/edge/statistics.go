@@ -8,8 +8,11 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// maxReported bounds the workers in one report.
-const maxReported = 20_000
+// Bounds of one report.
+const (
+	maxReported = 20_000 // workers
+	maxLimits   = 20_000 // payout limits; work for others is not counted for them until the next report
+)
 
 // statistics counts per worker between two reports. It never waits for anything but its own lock.
 type statistics struct {
@@ -20,6 +23,12 @@ type statistics struct {
 	since    time.Time
 	workers  map[workerKey]*workerCount
 	sessions map[*pool.Session]int // how many of its workers are counted
+	limits   map[limitKey]float64  // work of logins that asked for a payout limit
+}
+
+type limitKey struct {
+	account pool.AccountID
+	limit   pool.Amount
 }
 
 // workerKey with a zero account stands for refusals that belong to nobody.
@@ -46,6 +55,7 @@ func newStatistics(c pool.Chain) *statistics {
 	return &statistics{
 		chain: c, rejects: pool.Rejects(), since: time.Now(),
 		workers: make(map[workerKey]*workerCount), sessions: make(map[*pool.Session]int),
+		limits: make(map[limitKey]float64),
 	}
 }
 
@@ -138,10 +148,23 @@ func (t *statistics) submitted(s *pool.Session, worker int, v *pool.Verdict, com
 	c.accepted++
 	c.lastShare = v.Share.Time
 	if v.Share.Flags&pool.ShareEarly == 0 {
-		c.work += v.Share.Issued.Float64()
+		work := v.Share.Issued.Float64()
+		c.work += work
+		t.limited(&s.Workers[worker], work)
 	}
 	if !c.hasBest || less(&v.Hash, &c.best) {
 		c.best, c.hasBest = v.Hash, true
+	}
+}
+
+// limited counts work for the payout limit that its login asked for. Caller holds mu.
+func (t *statistics) limited(w *pool.Worker, work float64) {
+	if w.Limit == nil {
+		return
+	}
+	k := limitKey{w.Account, *w.Limit}
+	if _, there := t.limits[k]; there || len(t.limits) < maxLimits {
+		t.limits[k] += work
 	}
 }
 
@@ -178,6 +201,10 @@ func (t *statistics) counted(now time.Time) (pool.Report, []counted) {
 	defer t.mu.Unlock()
 	r := pool.Report{Time: now.UnixMilli(), Interval: now.Sub(t.since).Milliseconds(), Sessions: len(t.sessions)}
 	t.since = now
+	for k, work := range t.limits {
+		r.Limits = append(r.Limits, pool.LimitReport{Account: k.account, Limit: k.limit, Work: work})
+	}
+	clear(t.limits)
 	out := make([]counted, 0, min(len(t.workers), maxReported))
 	for k, c := range t.workers {
 		if !c.active && c.sessions == 0 {

@@ -44,6 +44,41 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// Work counts for the payout limit of the login that did it, and no other login's, whatever worker it names.
+func TestLimitsOfLogins(t *testing.T) {
+	r := newRig(t, newMemStream(t), rigOptions{dir: t.TempDir(), noRun: true})
+	stats, s := r.edge.stats, &pool.Session{}
+	for _, password := range []string{"pl=7", "x", "pl=21", "pl=1.5", "d=1;pl=07"} {
+		w, err := r.edge.Authorize("addrA.rig1", password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Workers = append(s.Workers, w)
+	}
+	stats.begin(s)
+	for i, n := range []uint64{5, 70, 1, 300, 2} {
+		stats.submitted(s, i, &pool.Verdict{Share: pool.Share{Time: 1, Issued: pool.WorkOf(n)}}, nil)
+	}
+	got := map[pool.Amount]float64{}
+	for _, l := range r.edge.Report(time.Now()).Limits {
+		got[l.Limit] = l.Work
+	}
+	if len(got) != 2 || got[7] != 7 || got[21] != 1 {
+		t.Errorf("%v", got)
+	}
+	if again := r.edge.Report(time.Now()).Limits; len(again) != 0 {
+		t.Errorf("reported twice: %v", again)
+	}
+	for i := range maxLimits + 5 {
+		limit := pool.Amount(i)
+		s.Workers[0].Limit = &limit
+		stats.submitted(s, 0, &pool.Verdict{Share: pool.Share{Time: 1, Issued: pool.WorkOf(1)}}, nil)
+	}
+	if n := len(r.edge.Report(time.Now()).Limits); n != maxLimits {
+		t.Errorf("%d limits in a report", n)
+	}
+}
+
 func TestAuthorize(t *testing.T) {
 	r := newRig(t, newMemStream(t), rigOptions{dir: t.TempDir(), noRun: true})
 	f := func(user, worker, wantErr string) {

@@ -89,6 +89,13 @@ func (k keys) nextWindow(name string) string { return string(k) + "window:" + na
 // notes is a hash: kind and hash of a worker's name → what the worker asked for its account.
 func (k keys) notes(id pool.AccountID) string { return string(k) + "notes:" + id.String() }
 
+// limited is a sorted set: accounts whose logins asked for a payout limit, by the time of the last share that they
+// did then.
+func (k keys) limited() string { return string(k) + "limits" }
+
+// limits is a hash of one account: day and payout limit → work of the logins that asked for it.
+func (k keys) limits(id pool.AccountID) string { return string(k) + "limits:" + id.String() }
+
 // edges is a hash: edge → its last report without the workers.
 func (k keys) edges() string { return string(k) + "stats:edges" }
 

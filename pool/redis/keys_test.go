@@ -83,7 +83,8 @@ func TestKeysAreDocumented(t *testing.T) {
 	must(t, p.HoldEdge(ctx, "edge", "A"))
 	must(t, p.ReportLedger(ctx, pool.LedgerReport{Name: "A"}))
 	must(t, p.PublishWindow(ctx, pool.WorkOf(3), []pool.Weight{{Account: miner(1), Score: pool.WorkOf(3)}}))
-	must(t, p.Report(ctx, pool.Report{Edge: "edge", Time: statsStart, Interval: 10_000, Workers: []pool.WorkerReport{rig(1, "x", 1, statsStart)}}))
+	must(t, p.Report(ctx, pool.Report{Edge: "edge", Time: statsStart, Interval: 10_000, Workers: []pool.WorkerReport{rig(1, "x", 1, statsStart)},
+		Limits: []pool.LimitReport{{Account: miner(1), Limit: 5, Work: 1}}}))
 	must(t, p.KeepNotes(ctx, []pool.Note{{Account: miner(1), Kind: pool.NoteCode, Value: "1", Time: statsStart}}))
 	b := newBook()
 	b.post(ledger.Entry{Subject: &ledger.Subject{Set: "blocks", ID: "1", Rank: 1}, Body: []byte(`{}`)})

@@ -37,6 +37,9 @@ func (p *Pool) Report(ctx context.Context, r pool.Report) error {
 	if err := p.reportWorkers(ctx, &r); err != nil {
 		return fmt.Errorf("store the report of edge %s: %w", r.Edge, err)
 	}
+	if err := p.reportLimits(ctx, &r); err != nil {
+		return fmt.Errorf("store the report of edge %s: %w", r.Edge, err)
+	}
 	p.gather(&r)
 	if err := p.flush(ctx, r.Time); err != nil {
 		return fmt.Errorf("store the report of edge %s: %w", r.Edge, err)
@@ -47,7 +50,7 @@ func (p *Pool) Report(ctx context.Context, r pool.Report) error {
 // reportPool stores what concerns the whole pool, in one round trip.
 func (p *Pool) reportPool(ctx context.Context, r *pool.Report) error {
 	edge := *r
-	edge.Workers = nil
+	edge.Workers, edge.Limits = nil, nil
 	state, err := json.Marshal(edge)
 	if err != nil {
 		return err

@@ -238,27 +238,27 @@ func TestNotes(t *testing.T) {
 		ctx := t.Context()
 		p := s.pool(t)
 		s.clock(0)
-		note := func(account int, worker string, kind pool.NoteKind, value string, d time.Duration) pool.Note {
-			return pool.Note{Account: miner(account), Worker: worker, Kind: kind, Value: value, Time: at(d)}
+		note := func(account int, worker string, value string, d time.Duration) pool.Note {
+			return pool.Note{Account: miner(account), Worker: worker, Kind: pool.NoteCode, Value: value, Time: at(d)}
 		}
-		limit, code := note(0, "rig\"1", pool.NotePayoutLimit, "0.5", -time.Minute), note(0, "", pool.NoteCode, "AB", -time.Second)
+		last, code := note(0, "rig\"1", "D", 45*time.Minute), note(0, "", "AB", -time.Second)
 		must(t, p.KeepNotes(ctx, nil))
-		must(t, p.KeepNotes(ctx, []pool.Note{note(0, "rig\"1", pool.NotePayoutLimit, "0.25", -time.Hour), code, note(1, "x", pool.NoteCode, "C", 0)}))
-		must(t, p.KeepNotes(ctx, []pool.Note{limit}))
+		must(t, p.KeepNotes(ctx, []pool.Note{note(0, "rig\"1", "B", -time.Hour), code, note(1, "x", "C", 0)}))
+		must(t, p.KeepNotes(ctx, []pool.Note{last}))
 		got, err := p.Notes(ctx, miner(0))
 		must(t, err)
-		if want := []pool.Note{code, limit}; !reflect.DeepEqual(got, want) {
+		if want := []pool.Note{last, code}; !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
-		s.clock(2 * time.Hour)
+		s.clock(90 * time.Minute)
 		got, err = p.Notes(ctx, miner(0))
 		must(t, err)
-		if want := []pool.Note{limit}; !reflect.DeepEqual(got, want) {
-			t.Errorf("two hours later %+v, want %+v", got, want)
+		if want := []pool.Note{last}; !reflect.DeepEqual(got, want) {
+			t.Errorf("an hour and a half later %+v, want %+v", got, want)
 		}
 		var many []pool.Note
 		for i := range 2 * maxNoted {
-			many = append(many, note(2, fmt.Sprint(i), pool.NotePayoutLimit, "1", time.Duration(i)*time.Millisecond))
+			many = append(many, note(2, fmt.Sprint(i), "1", time.Hour+time.Duration(i)*time.Millisecond))
 		}
 		must(t, p.KeepNotes(ctx, many))
 		got, err = p.Notes(ctx, miner(2))

@@ -2,6 +2,7 @@
 -- KEYS 2… hashes and sorted sets   ARGV from 2: key number, operation, x, y, z …
 --   set     field x to y
 --   setnx   field x to y unless it is there
+--   sum     field x by y
 --   max     field x to y if that is higher
 --   ring    field x holds "stamp value": z is added to the value of stamp y; a newer stamp starts anew, an
 --           older one is too late
@@ -26,6 +27,8 @@ for i = 2, #ARGV, 5 do
     redis.call('HSET', key, x, y)
   elseif op == 'setnx' then
     redis.call('HSETNX', key, x, y)
+  elseif op == 'sum' then
+    redis.call('HINCRBYFLOAT', key, x, y)
   elseif op == 'max' then
     local old = redis.call('HGET', key, x)
     if not old or tonumber(y) > tonumber(old) then
