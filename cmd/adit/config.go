@@ -85,6 +85,7 @@ type StratumConfig struct {
 	MinDifficulty   float64 `toml:"min_difficulty"`
 	MaxDifficulty   float64 `toml:"max_difficulty"`
 	SharesPerMinute float64 `toml:"shares_per_minute"`
+	SharesPerSecond float64 `toml:"shares_per_second"`
 
 	TLSCert          string `toml:"tls_cert"`
 	TLSKey           string `toml:"tls_key"`
@@ -133,6 +134,7 @@ const (
 	defaultDashboard       = "127.0.0.1:8080"
 	defaultPPLNSN          = 2
 	defaultSharesPerMinute = 15
+	defaultSharesPerSecond = 500
 	defaultThreshold       = 1_000_000
 	defaultTag             = "/adit/"
 	defaultStratumMemory   = 1024
@@ -229,6 +231,9 @@ func (p *PoolConfig) complete() {
 		s := &p.Stratum[i]
 		if s.SharesPerMinute == 0 {
 			s.SharesPerMinute = defaultSharesPerMinute
+		}
+		if s.SharesPerSecond == 0 {
+			s.SharesPerSecond = defaultSharesPerSecond
 		}
 		if s.StartDifficulty == 0 {
 			s.StartDifficulty = max(s.MinDifficulty, 1024)

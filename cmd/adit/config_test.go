@@ -121,6 +121,7 @@ func TestConfigRefusals(t *testing.T) {
 	f(`proxy_from = ""`, `proxy_from = "10.0.0.0/8, x"`, "proxy_from", `"x"`)
 	f(`ban_exempt = ""`, `ban_exempt = "10.0.0.0/33"`, "ban_exempt")
 	f(`version_mask = "1fffe000"`, `version_mask = "ffffffff"`, "version_mask", "1fffe000")
+	f(`shares_per_second = 500`, `shares_per_second = -1`, "shares_per_second")
 	f(`reconnect_seconds = 0`, `reconnect_seconds = -1`, "reconnect_seconds")
 	f(`level = "info"`, `level = "loud"`, "log.level")
 	f("threshold = 1000000", "threshold = 0", "payout.threshold")

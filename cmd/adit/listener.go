@@ -25,6 +25,8 @@ func (s *StratumConfig) checkListener() error {
 		return errors.New("tls_cert and tls_key go together")
 	case s.TLSOnly && s.TLSCert == "":
 		return errors.New("tls_only needs tls_cert and tls_key")
+	case !(s.SharesPerSecond >= 1 && s.SharesPerSecond <= 1e6):
+		return fmt.Errorf("shares_per_second is %v: give 1 to 1000000", s.SharesPerSecond)
 	case s.ReconnectSeconds < 0 || s.ReconnectSeconds > 3600:
 		return fmt.Errorf("reconnect_seconds is %d: give 0 to 3600", s.ReconnectSeconds)
 	}
@@ -152,6 +154,7 @@ func (r *room) openServer(s *StratumConfig, addr string) (*stratum.Server, error
 	}
 	o := stratum.Options{
 		Pool: r.edge, Dialect: dialect, Limits: s.limits(), Bans: r.bans, Memory: r.memory, TLSOnly: s.TLSOnly,
+		Rate: s.SharesPerSecond, Burst: int(s.SharesPerSecond),
 		Reconnect: time.Duration(s.ReconnectSeconds) * time.Second, Log: r.log.With().Str("listener", addr).Logger(),
 	}
 	if o.VersionMask, err = s.versionMask(); err != nil {
