@@ -87,6 +87,7 @@ func newConn(s *Server, nc net.Conn) *Conn {
 		bucket: newBucket(s.opts.Rate, s.opts.Burst, now), state: s.opts.Dialect.NewState(),
 	}
 	c.idle.Store(idleRun)
+	c.turns = idleTurn // enough to log in
 	return c
 }
 

@@ -2,6 +2,7 @@ package stratum
 
 import (
 	"net"
+	"time"
 
 	"github.com/adit-pool/adit/pool"
 )
@@ -49,4 +50,11 @@ func SeeForTest(s *Server, user string, n int) {
 		}
 		c.mu.Unlock()
 	}
+}
+
+// CloseGateForTest lets nobody through the gate for a day.
+func CloseGateForTest(s *Server) {
+	s.gate.mu.Lock()
+	defer s.gate.mu.Unlock()
+	s.gate.next = time.Now().Add(24 * time.Hour)
 }

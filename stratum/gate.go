@@ -21,7 +21,8 @@ const (
 
 // gate lets the messages of connections that have no work to show through one after the other, in the order
 // of asking and no faster than their part of a processor, so that whatever they send, and however many they
-// are, miners' shares find the others free.
+// are, miners' shares find the others free. A connection's first idleTurn messages pass it: ten thousand rigs
+// that come back after a restart log in at once, and a connection costs more to make than they do.
 type gate struct {
 	mu   sync.Mutex // guards all below
 	next time.Time

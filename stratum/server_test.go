@@ -131,6 +131,22 @@ func TestJobsInQuickSuccession(t *testing.T) {
 }
 
 // P1: a line without end, before and after the miner is ready.
+// However many ask without showing work, a rig that comes is given some.
+func TestLoginPassesTheGate(t *testing.T) {
+	s, _ := serve(t)
+	stratum.CloseGateForTest(s.Server)
+	c := stratumtest.Dial(t, s.Addr)
+	c.Ask(`{"id":9,"method":"mining.ping","params":[]}`, `{"id":9,"result":"pong","error":null}`)
+	c.Open("testa.rig")
+	if n := s.Server.Stats().Queued; n != 0 {
+		t.Errorf("%d messages waited", n)
+	}
+	for range 8 {
+		c.Send(`{"id":9,"method":"mining.ping","params":[]}`)
+	}
+	await(t, func() bool { return s.Server.Stats().Queued > 0 }, func() string { return "asking on and on waits for nothing" })
+}
+
 func TestEndlessLine(t *testing.T) {
 	s, _ := serve(t)
 	c := stratumtest.Dial(t, s.Addr)
