@@ -6,11 +6,12 @@ import (
 
 	"github.com/adit-pool/adit/payout/build"
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
 )
 
 // Sets of documents of this package in the ledger.
 const (
-	SetPayouts  = "payouts"
+	SetPayouts  = ledger.SetPayouts
 	SetPayees   = "payees"   // PayeeDoc by account
 	SetHalt     = "halt"     // HaltDoc, one, by the name "halt"
 	SetReceipts = "receipts" // ReceiptDoc by outpoint

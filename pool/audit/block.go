@@ -85,6 +85,9 @@ func (r *auditor) block(w *window, last [32]byte) error {
 			return fmt.Errorf("%s: credit %d of %d is not what the slices give", where, i+1, len(doc.Credits))
 		}
 	}
+	if len(doc.Scores) > 0 && (doc.Score != want.Score || !slices.Equal(doc.Scores, ledger.ScoresOf(credits, w.Weights()))) {
+		return fmt.Errorf("%s: its scores are not those of the slices", where)
+	}
 	dir := filepath.Join(r.o.Dir, "allocations")
 	path := filepath.Join(dir, allocation.Name(doc.Hash))
 	raw, err := allocation.Read(dir, doc.Hash)

@@ -8,11 +8,12 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// The sets of documents that settlement writes. Payouts have theirs.
+// The sets of documents that settlement writes, and the one of payouts, whose documents are package payout's.
 const (
 	SetBlocks   = "blocks"
 	SetAccounts = "accounts"
 	SetFees     = "fees"
+	SetPayouts  = "payouts"
 )
 
 // BlockState is how far a found block has come.
@@ -52,7 +53,9 @@ type BlockDoc struct {
 	Seq    uint64          `json:"seq,omitempty"`          // 0 when it was not journalled
 
 	Window         *BlockWindow  `json:"window,omitempty"` // nil for solo
+	Score          pool.Work     `json:"score,omitzero"`   // of all in the window; not in blocks of older versions
 	Credits        []pool.Credit `json:"credits,omitempty"`
+	Scores         []pool.Work   `json:"scores,omitempty"`           // in the window, of the accounts in Credits
 	PaidByCoinbase []pool.Credit `json:"paid_by_coinbase,omitempty"` // outputs to others, no debt of the pool
 	Coinbase       *Coinbase     `json:"coinbase,omitempty"`         // once read from the chain
 	Allocation     Hex           `json:"allocation,omitempty"`       // checksum of the published allocation file

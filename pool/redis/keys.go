@@ -65,6 +65,15 @@ func (k keys) docs(set string) string { return string(k) + "docs:" + set }
 // ranks is a sorted set: document ids by rank.
 func (k keys) ranks(set string) string { return string(k) + "ranks:" + set }
 
+// entries is a hash: document id → ledger entry that moved miners' amounts for it, for one set.
+func (k keys) entries(set string) string { return string(k) + "entries:" + set }
+
+// credits is a sorted set: an account's newest credits, see index.go, by height.
+func (k keys) credits(id pool.AccountID) string { return string(k) + "credits:" + id.String() }
+
+// payouts is a sorted set: an account's newest payouts, see index.go, by rank.
+func (k keys) payouts(id pool.AccountID) string { return string(k) + "payouts:" + id.String() }
+
 // released is a hash: streamField → sequence up to which the ledger's disks have the shares.
 func (k keys) released() string { return string(k) + "released" }
 

@@ -89,6 +89,9 @@ func TestKeysAreDocumented(t *testing.T) {
 	b := newBook()
 	b.post(ledger.Entry{Subject: &ledger.Subject{Set: "blocks", ID: "1", Rank: 1}, Body: []byte(`{}`)})
 	b.credits(5, 1)
+	b.block("1", 1, 1)
+	b.post(ledger.Entry{Subject: &ledger.Subject{Set: ledger.SetPayouts, ID: "1", Rank: 1}, Body: []byte(`{}`),
+		Postings: []ledger.Posting{{Debit: ledger.MinerAvailable(miner(0)), Credit: ledger.MinerInPayout(miner(0)), Amount: 1}}})
 	must(t, b.rollForward(ctx, p))
 	for row := range rows {
 		if !seen[row] {

@@ -43,7 +43,7 @@ func (p *Pool) Apply(ctx context.Context, prev ledger.Head, entries []ledger.Ent
 	for len(entries) > 0 {
 		s := &step{from: headText(prev), room: p.chunk, changes: make(map[string]pool.Amount)}
 		n := 0
-		for n < len(entries) && s.add(&entries[n], n == 0) {
+		for n < len(entries) && s.add(p.k, &entries[n], heads[n], n == 0) {
 			n++
 		}
 		if s.err != nil {
@@ -65,12 +65,14 @@ type step struct {
 	changes  map[string]pool.Amount // by field of balances
 	docs     []*ledger.Entry        // with a subject, oldest first
 	docBytes int
+	rows     []row
+	moved    []moved
 	err      error
 }
 
 // add takes e into the step if there is room; the first always has.
-func (s *step) add(e *ledger.Entry, first bool) bool {
-	if !first && (len(s.changes)+3*len(e.Postings) > s.room || s.docBytes+len(e.Body) > maxDocBytes) {
+func (s *step) add(k keys, e *ledger.Entry, head ledger.Head, first bool) bool {
+	if !first && (len(s.changes)+len(s.rows)+4*len(e.Postings) > s.room || s.docBytes+len(e.Body) > maxDocBytes) {
 		return false
 	}
 	for i := range e.Postings {
@@ -87,6 +89,9 @@ func (s *step) add(e *ledger.Entry, first bool) bool {
 	if e.Subject != nil {
 		s.docs = append(s.docs, e)
 		s.docBytes += len(e.Body)
+		if err := s.index(k, e, head); err != nil {
+			s.err = err
+		}
 	}
 	return s.err == nil
 }
@@ -111,19 +116,26 @@ func isAsset(a ledger.Account) bool { return strings.HasPrefix(string(a), "asset
 // applyStep sends a step in chunks. All but the last leave the head where it is.
 func (p *Pool) applyStep(ctx context.Context, s *step) error {
 	maps.DeleteFunc(s.changes, func(_ string, a pool.Amount) bool { return a == 0 })
-	fields := slices.Sorted(maps.Keys(s.changes))
-	chunks := max(1, (len(fields)+p.chunk-1)/p.chunk)
+	fields, rows := slices.Sorted(maps.Keys(s.changes)), s.rows
+	chunks := max(1, (len(fields)+len(rows)+p.chunk-1)/p.chunk)
 	name := fmt.Sprintf("%s %d/%d", s.to, chunks, p.chunk)
 	for chunk := range chunks {
-		part := fields[chunk*p.chunk : min((chunk+1)*p.chunk, len(fields))]
+		n := min(p.chunk, len(fields))
+		m := min(p.chunk-n, len(rows))
 		final := chunk == chunks-1
 		keys := []string{p.k.head(), p.k.balances(), p.k.pending(), p.k.docSets()}
-		args := []any{s.from, s.to, name, chunk, flag(final), len(part)}
-		for _, f := range part {
+		args := append(make([]any, 0, 16+2*p.chunk), s.from, s.to, name, chunk, flag(final), n, m, maxRows)
+		for _, f := range fields[:n] {
 			args = append(args, f, strconv.FormatInt(int64(s.changes[f]), 10))
 		}
+		for i := range rows[:m] {
+			keys = append(keys, rows[i].key)
+			args = append(args, strconv.FormatInt(rows[i].rank, 10), rows[i].member)
+		}
+		fields, rows = fields[n:], rows[m:]
 		if final {
 			keys, args = p.addDocs(s.docs, keys, args)
+			keys, args = p.addMoved(s.moved, keys, args)
 		}
 		if err := p.applyChunk(ctx, keys, args); err != nil {
 			return err
@@ -146,7 +158,7 @@ func (p *Pool) addDocs(docs []*ledger.Entry, keys []string, args []any) ([]strin
 			keys = append(keys, p.k.docs(e.Subject.Set), p.k.ranks(e.Subject.Set))
 			number[e.Subject.Set] = len(keys) // KEYS[1] is the guard's: this is the first of the pair
 		}
-		args = append(args, number[e.Subject.Set], e.Subject.Set, e.Subject.ID,
+		args = append(args, "doc", number[e.Subject.Set], e.Subject.Set, e.Subject.ID,
 			strconv.FormatInt(e.Subject.Rank, 10), []byte(e.Body))
 	}
 	return keys, args
@@ -213,7 +225,7 @@ func (p *Pool) ResetMirror(ctx context.Context) error {
 	}
 	keys := []string{p.k.head(), p.k.balances(), p.k.pending(), p.k.docSets()}
 	for _, s := range sets {
-		keys = append(keys, p.k.docs(s), p.k.ranks(s))
+		keys = append(keys, p.k.docs(s), p.k.ranks(s), p.k.entries(s))
 	}
 	if err := p.r.client.Unlink(ctx, keys...).Err(); err != nil {
 		return fmt.Errorf("empty the ledger mirror: %w", err)

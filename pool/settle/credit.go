@@ -43,6 +43,7 @@ func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
 	doc.Value, doc.PaidByCoinbase = value, others
 	doc.Coinbase = &ledger.Coinbase{TxID: coinbase.TxID, Outputs: own}
 	doc.Fee, doc.Carry, doc.Credits, doc.Allocation, doc.AllocationRoot = value, 0, nil, nil, nil
+	doc.Score, doc.Scores = pool.Work{}, nil
 	if doc.Window == nil { // solo: what the coinbase pays the pool is the fee
 		return nil
 	}
@@ -58,7 +59,8 @@ func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
 	if err != nil {
 		return fmt.Errorf("window of block %s: %w", doc.Hash, err)
 	}
-	a, credits, err := allocation.New(s.o.Pool, &s.o.Secret, doc, hash, sums.Weights(), s.o.Scheme)
+	weights := sums.Weights()
+	a, credits, err := allocation.New(s.o.Pool, &s.o.Secret, doc, hash, weights, s.o.Scheme)
 	if err != nil {
 		return fmt.Errorf("split block %s: %w", doc.Hash, err)
 	}
@@ -66,6 +68,7 @@ func (s *Settler) allot(doc *ledger.BlockDoc, coinbase *pool.CoinbaseTx) error {
 		return err
 	}
 	doc.Fee, doc.Carry, doc.Credits, doc.Allocation, doc.AllocationRoot = a.Fee, a.Carry, credits, a.Sum, a.Root
+	doc.Score, doc.Scores = a.Score, ledger.ScoresOf(credits, weights)
 	return nil
 }
 

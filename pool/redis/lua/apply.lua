@@ -1,7 +1,9 @@
 -- Mirror one chunk of a step from one ledger head to a later one.
--- KEYS 2 head, 3 balances, 4 pending, 5 document sets, 6… pairs of docs and ranks
+-- KEYS 2 head, 3 balances, 4 pending, 5 document sets, 6… lists of accounts, one a row, then docs and ranks,
+--      and hashes of entries
 -- ARGV 2 head before ('' for an empty ledger), 3 head after, 4 step, 5 chunk from 0, 6 '1' for the last
---      chunk, 7 number of changes, then field, change …; then key number of docs, set, id, rank, body …
+--      chunk, 7 number of changes, 8 of rows, 9 rows that a list keeps; then field, change …; then rank,
+--      member …; then 'doc', key number of docs, set, id, rank, body or 'entry', key number, id, entry …
 -- Returns {'ok'}, or {'head', the head here}, {'step', the step in hand}, {'chunk', the chunk wanted}.
 --
 -- Amounts are texts from end to end and only HINCRBY adds them: a Lua number would round above 2^53.
@@ -29,7 +31,7 @@ if chunk > tonumber(done) then
   return {'chunk', done}
 end
 local final = ARGV[6] == '1'
-local i = 8
+local i = 10
 for _ = 1, tonumber(ARGV[7]) do
   redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
   if not final then
@@ -37,12 +39,24 @@ for _ = 1, tonumber(ARGV[7]) do
   end
   i = i + 2
 end
+local older = -1 - tonumber(ARGV[9])
+for row = 1, tonumber(ARGV[8]) do
+  local list = KEYS[5 + row]
+  redis.call('ZADD', list, ARGV[i], ARGV[i + 1])
+  redis.call('ZREMRANGEBYRANK', list, 0, older)
+  i = i + 2
+end
 while i <= #ARGV do
-  local docs = tonumber(ARGV[i])
-  redis.call('SADD', KEYS[5], ARGV[i + 1])
-  redis.call('HSET', KEYS[docs], ARGV[i + 2], ARGV[i + 4])
-  redis.call('ZADD', KEYS[docs + 1], ARGV[i + 3], ARGV[i + 2])
-  i = i + 5
+  local key = tonumber(ARGV[i + 1])
+  if ARGV[i] == 'doc' then
+    redis.call('SADD', KEYS[5], ARGV[i + 2])
+    redis.call('HSET', KEYS[key], ARGV[i + 3], ARGV[i + 5])
+    redis.call('ZADD', KEYS[key + 1], ARGV[i + 4], ARGV[i + 3])
+    i = i + 6
+  else
+    redis.call('HSET', KEYS[key], ARGV[i + 2], ARGV[i + 3])
+    i = i + 4
+  end
 end
 if final then
   redis.call('HSET', KEYS[2], 'at', ARGV[3])
