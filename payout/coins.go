@@ -18,7 +18,7 @@ import (
 // paid, less what booked batches spent.
 type coins struct {
 	baton *build.Coin  // nil before the first payout
-	rest  []build.Coin // change first, then coinbases, oldest first
+	rest  []build.Coin // change first, then coinbases, then receipts that were taken in, oldest first
 }
 
 // coins folds batches and blocks. With free set, what an open batch has locked is left out.
@@ -46,7 +46,7 @@ func (f *fold) coins(free bool) (coins, error) {
 		for i, o := range b.Outputs {
 			k := build.Coin{Input: build.Input{Outpoint: build.Outpoint{TxID: *b.TxID, Vout: uint32(i)}, Value: o.Value, Kind: o.Kind, Script: o.Script, Batch: b.ID}}
 			switch {
-			case o.Kind == build.KindPayee || spent[k.Outpoint]:
+			case o.Kind == build.KindPayee || spent[k.Outpoint] || f.standing(k.Outpoint) == CoinLost:
 			case o.Kind == build.KindChange, o.Kind == build.KindPart:
 				c.rest = append(c.rest, k)
 			case c.baton != nil:
@@ -74,11 +74,23 @@ func (f *fold) coins(free bool) (coins, error) {
 				Outpoint: build.Outpoint{TxID: doc.Coinbase.TxID, Vout: o.Index}, Value: o.Value, Kind: build.KindCoinbase,
 				Script: build.Hex(o.Script), Block: &doc.Hash, Height: doc.Height,
 			}}
-			if !spent[k.Outpoint] {
+			if !spent[k.Outpoint] && f.standing(k.Outpoint) != CoinLost {
 				c.rest = append(c.rest, k)
 			}
 		}
 	}
+	var taken []build.Coin
+	for _, r := range f.receipts {
+		if f.standing(r.Coin) == CoinTaken && !spent[r.Coin] {
+			taken = append(taken, build.Coin{Input: build.Input{
+				Outpoint: r.Coin, Value: r.Value, Kind: build.KindReceipt, Script: r.Script, Block: &r.Block, Height: r.Height,
+			}})
+		}
+	}
+	slices.SortFunc(taken, func(a, b build.Coin) int {
+		return cmp.Or(cmp.Compare(a.Height, b.Height), bytes.Compare(a.TxID[:], b.TxID[:]), cmp.Compare(a.Vout, b.Vout))
+	})
+	c.rest = append(c.rest, taken...)
 	return c, nil
 }
 
@@ -106,10 +118,10 @@ func (p *Payouts) previous(ctx context.Context, c *build.Input) (*wire.MsgTx, er
 	if c.Block != nil {
 		var raw []byte
 		if raw, err = p.node.RawBlock(ctx, *c.Block); err == nil {
-			tx, err = parseCoinbase(p.chain, *c.Block, raw)
+			tx, err = findTx(p.chain, *c.Block, raw, c.TxID)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read block %s for its coinbase: %w", c.Block, err)
+			return nil, fmt.Errorf("read block %s for a transaction: %w", c.Block, err)
 		}
 	} else {
 		b, err := p.fold.find(c.Batch)
@@ -134,9 +146,9 @@ func (p *Payouts) previous(ctx context.Context, c *build.Input) (*wire.MsgTx, er
 	return tx, nil
 }
 
-// parseCoinbase reads the first transaction of a block that a node sent, without its witness, and checks
-// that the block is the one asked for.
-func parseCoinbase(chain pool.Chain, id pool.Hash, block []byte) (*wire.MsgTx, error) {
+// findTx reads a transaction of a block that a node sent, without its witness, and checks that the block is the one
+// asked for. A coinbase is the first one.
+func findTx(chain pool.Chain, id pool.Hash, block []byte, txid pool.Hash) (*wire.MsgTx, error) {
 	if len(block) <= headerSize {
 		return nil, fmt.Errorf("%d bytes are no block", len(block))
 	}
@@ -144,10 +156,20 @@ func parseCoinbase(chain pool.Chain, id pool.Hash, block []byte) (*wire.MsgTx, e
 		return nil, fmt.Errorf("the node sent block %s", got)
 	}
 	r := bytes.NewReader(block[headerSize:])
-	if _, err := wire.ReadVarInt(r, 0); err != nil {
+	n, err := wire.ReadVarInt(r, 0)
+	if err != nil {
 		return nil, fmt.Errorf("read transaction count: %w", err)
 	}
-	return readTx(r)
+	for range n {
+		tx, err := readTx(r)
+		if err != nil {
+			return nil, err
+		}
+		if pool.Hash(tx.TxHash()) == txid {
+			return tx, nil
+		}
+	}
+	return nil, fmt.Errorf("no transaction %s in it", txid)
 }
 
 // parseTx reads exactly one transaction and drops its witness.

@@ -26,6 +26,7 @@ type fold struct {
 	payees   map[pool.AccountID]*PayeeDoc
 	halt     *HaltDoc
 	receipts map[build.Outpoint]*ReceiptDoc
+	decided  map[build.Outpoint]*CoinDoc
 	scan     *ScanDoc
 	faults   []Difference // in the entries so far
 }
@@ -123,6 +124,13 @@ func (f *fold) apply(e *ledger.Entry) error {
 			return err
 		}
 		f.receipts[doc.Coin] = doc
+	case SetCoins:
+		doc := new(CoinDoc)
+		if err := setting(e, doc, func() int { return doc.V }); err != nil {
+			return err
+		}
+		f.auditCoin(e, doc)
+		f.decided[doc.Coin] = doc
 	case SetScan:
 		doc := new(ScanDoc)
 		if err := setting(e, doc, func() int { return doc.V }); err != nil {

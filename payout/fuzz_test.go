@@ -12,26 +12,30 @@ import (
 	"github.com/adit-pool/adit/pool"
 )
 
-// FuzzParseCoinbase: a block that a node sent is read or refused.
-func FuzzParseCoinbase(f *testing.F) {
+// FuzzFindTx: a block that a node sent is read or refused.
+func FuzzFindTx(f *testing.F) {
 	chain := newChain(f)
 	n := newSimNode(f, testMaturity)
-	id, _ := n.mine(testKey(chain, sign.WPKH, 3).Script(), 5000)
+	id, coinbase := n.mine(testKey(chain, sign.WPKH, 3).Script(), 5000)
 	raw, err := n.RawBlock(context.Background(), id)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(raw)
+	txid := pool.Hash(coinbase.TxHash())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < 80 {
-			if _, err := parseCoinbase(chain, id, b); err == nil {
+			if _, err := findTx(chain, id, b, txid); err == nil {
 				t.Fatal("a header cut short was read")
 			}
 			return
 		}
-		tx, err := parseCoinbase(chain, chain.BlockID((*[80]byte)(b)), b)
+		tx, err := findTx(chain, chain.BlockID((*[80]byte)(b)), b, txid)
 		if err != nil {
 			return
+		}
+		if pool.Hash(tx.TxHash()) != txid {
+			t.Fatalf("found %s", tx.TxHash())
 		}
 		var buf bytes.Buffer
 		if err := tx.Serialize(&buf); err != nil {

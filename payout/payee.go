@@ -16,6 +16,7 @@ const (
 	SetHalt     = "halt"     // HaltDoc, one, by the name "halt"
 	SetReceipts = "receipts" // ReceiptDoc by outpoint
 	SetScan     = "scan"     // ScanDoc, one, by the name "scan"
+	SetCoins    = "coins"    // CoinDoc by outpoint
 )
 
 const settingsVersion = 1
@@ -119,7 +120,7 @@ type HaltDoc struct {
 }
 
 // ReceiptDoc is a coin at one of the pool's scripts that no block and no payout explains. Anybody can send one:
-// it is booked to suspense and never spent by a payout.
+// it is booked to suspense and never spent by a payout before people have taken it in.
 type ReceiptDoc struct {
 	V      int            `json:"v"`
 	Coin   build.Outpoint `json:"coin"`

@@ -195,6 +195,7 @@ func New(o Options) (*Payouts, error) {
 			accounts: map[pool.AccountID]*ledger.AccountDoc{},
 			payees:   map[pool.AccountID]*PayeeDoc{},
 			receipts: map[build.Outpoint]*ReceiptDoc{},
+			decided:  map[build.Outpoint]*CoinDoc{},
 		},
 	}
 	if p.now == nil {

@@ -209,6 +209,18 @@ func (p *Payouts) reconcileOnce(ctx context.Context) (*Reconciliation, error) {
 			return nil, fmt.Errorf("add up coins: %w", err)
 		}
 	}
+	for _, d := range p.fold.decided {
+		if d.Standing != CoinLost {
+			continue
+		}
+		out, err := p.node.TxOut(ctx, d.Coin.TxID, d.Coin.Vout, false)
+		if err != nil {
+			return nil, fmt.Errorf("ask the node for coin %s: %w", d.Coin, err)
+		}
+		if out != nil {
+			r.Warnings = append(r.Warnings, Difference{What: fmt.Sprintf("coin %s was written off and is there again: adit payout coin %s --restore", d.Coin, d.Coin), Amount: d.Value})
+		}
+	}
 	if coins := r.OnNode + r.InFlight; coins != r.Wallet && r.OK() {
 		differ(coins-r.Wallet, "the ledger's coins are worth %d, the balance of %s is %d", coins, ledger.Wallet, r.Wallet)
 	}

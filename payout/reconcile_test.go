@@ -12,6 +12,7 @@ import (
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/adit-pool/adit/payout/build"
 	"github.com/adit-pool/adit/payout/sign"
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
@@ -173,32 +174,39 @@ func TestPlantedFaults(t *testing.T) {
 	}
 }
 
+// gift has a miner send some of what it was paid first back to the pool.
+func (w *world) gift(amount int64) build.Outpoint {
+	w.t.Helper()
+	d := w.list()[0]
+	tx := wire.NewMsgTx(2) // a miner sends some of what it got back to the pool
+	vout := *d.Payees[2].Vout
+	key, private := testKey(w.chain, sign.WPKH, 22), testPrivate(22)
+	if !bytes.Equal(d.Outputs[vout].Script, key.Script()) {
+		w.t.Fatal("another miner")
+	}
+	value := int64(d.Outputs[vout].Value)
+	tx.AddTxIn(wire.NewTxIn(wire.NewOutPoint((*chainhash.Hash)(d.TxID), vout), nil, nil))
+	tx.AddTxOut(wire.NewTxOut(amount, w.reward))
+	tx.AddTxOut(wire.NewTxOut(value-amount-2000, key.Script()))
+	fetch := txscript.NewCannedPrevOutputFetcher(key.Script(), value)
+	sig, err := txscript.WitnessSignature(tx, txscript.NewTxSigHashes(tx, fetch), 0, value, key.Script(), txscript.SigHashAll, private, true)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	tx.TxIn[0].Witness = sig
+	if err := w.node.accept(tx); err != nil {
+		w.t.Fatal(err)
+	}
+	return build.Outpoint{TxID: pool.Hash(tx.TxHash())}
+}
+
 // TestUnknownReceipt sends the pool a coin: it is booked to suspense once, with a warning, and stops nothing.
 func TestUnknownReceipt(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t, sign.WPKH)
 	w.rich(2)
 	w.finish()
-	d := w.list()[0]
-	tx := wire.NewMsgTx(2) // a miner sends some of what it got back to the pool
-	vout := *d.Payees[2].Vout
-	key, private := testKey(w.chain, sign.WPKH, 22), testPrivate(22)
-	if !bytes.Equal(d.Outputs[vout].Script, key.Script()) {
-		t.Fatal("another miner")
-	}
-	value := int64(d.Outputs[vout].Value)
-	tx.AddTxIn(wire.NewTxIn(wire.NewOutPoint((*chainhash.Hash)(d.TxID), vout), nil, nil))
-	tx.AddTxOut(wire.NewTxOut(546, w.reward))
-	tx.AddTxOut(wire.NewTxOut(value-2000, key.Script()))
-	fetch := txscript.NewCannedPrevOutputFetcher(key.Script(), value)
-	sig, err := txscript.WitnessSignature(tx, txscript.NewTxSigHashes(tx, fetch), 0, value, key.Script(), txscript.SigHashAll, private, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx.TxIn[0].Witness = sig
-	if err := w.node.accept(tx); err != nil {
-		t.Fatal(err)
-	}
+	w.gift(546)
 	w.mine(scanLag + 1)
 	for i := range 2 {
 		r, err := w.pay.Reconcile(ctx, true)

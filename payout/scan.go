@@ -129,6 +129,11 @@ func (p *Payouts) scanner() *scanner {
 			s.coins[build.Outpoint{TxID: b.Coinbase.TxID, Vout: o.Index}] = fmt.Sprintf("coinbase of block %d, %d", b.Height, o.Value)
 		}
 	}
+	for _, r := range p.fold.receipts {
+		if p.fold.standing(r.Coin) == CoinTaken {
+			s.coins[r.Coin] = fmt.Sprintf("receipt of block %d, %d", r.Height, r.Value)
+		}
+	}
 	for _, d := range p.fold.batches {
 		for _, v := range d.versions() {
 			s.versions[*v.TxID] = d.ID
@@ -154,7 +159,7 @@ func (s *scanner) block(f *fold, height int64, hash pool.Hash, txs []blockTx) {
 		for _, in := range tx.inputs {
 			if what, ok := s.coins[in]; ok {
 				ours = fmt.Sprintf("%s (%s)", in, what)
-				if s.versions[tx.txid()] == "" {
+				if s.versions[tx.txid()] == "" && f.standing(in) != CoinLost {
 					s.found = append(s.found, Difference{What: fmt.Sprintf("transaction %s in block %d spends %s and is no payout of this ledger", tx.txid(), height, ours)})
 				}
 			}
@@ -211,7 +216,7 @@ func (p *Payouts) receive(doc *ReceiptDoc, r *Reconciliation) error {
 // orphanedReceipts takes back what was booked from blocks that are not in the chain any more.
 func (p *Payouts) orphanedReceipts(ctx context.Context, tip int64) error {
 	for _, doc := range p.fold.receipts {
-		if doc.Gone || tip-doc.Height > p.finalDepth+scanBack {
+		if doc.Gone || p.fold.standing(doc.Coin) != "" || tip-doc.Height > p.finalDepth+scanBack {
 			continue
 		}
 		if active, err := p.active(ctx, &doc.Block, doc.Height); err != nil || active {

@@ -133,6 +133,48 @@ func WritePayee(w io.Writer, d *PayeeDoc, params *pool.Params) error {
 	return t.flush()
 }
 
+// WriteCoin writes what was decided about one coin.
+func WriteCoin(w io.Writer, d *CoinDoc, params *pool.Params) error {
+	t := newText(w, params)
+	t.coin(d)
+	return t.flush()
+}
+
+func (t *text) coin(d *CoinDoc) {
+	t.line("coin\t%s, %s\t%s", d.Coin, t.amount(d.Value), d.Standing)
+	c := d.Case
+	if c == nil {
+		return
+	}
+	to := ""
+	if c.Account != nil {
+		to = " for account " + c.Account.String()
+	}
+	state := "booked"
+	if len(c.Approvals) < c.Needs {
+		state = fmt.Sprintf("%d of %d approvals", len(c.Approvals), c.Needs)
+	}
+	t.line("  %s%s\tby %s, %s: %s\t%s", c.What, to, c.Author, stamp(c.Time), c.Reason, state)
+	for _, a := range c.Approvals {
+		t.line("  approved\tby %s, %s", a.By, stamp(a.Time))
+	}
+}
+
+// WriteSuspense writes the receipts that nobody has explained, and the coins that people decided on.
+func WriteSuspense(w io.Writer, receipts []ReceiptDoc, coins []CoinDoc, params *pool.Params) error {
+	t := newText(w, params)
+	if len(receipts) == 0 {
+		t.line("nothing is in suspense")
+	}
+	for _, r := range receipts {
+		t.line("receipt\t%s, %s\tblock %d", r.Coin, t.amount(r.Value), r.Height)
+	}
+	for i := range coins {
+		t.coin(&coins[i])
+	}
+	return t.flush()
+}
+
 func stamp(milli int64) string { return time.UnixMilli(milli).UTC().Format("2006-01-02 15:04:05") }
 
 // WritePlan writes what a payout would do now, for a dry run, and how it differs from the last one.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -89,13 +88,11 @@ func (c *PayoutConfig) baton() (*build.Outpoint, error) {
 	if c.Baton == "" {
 		return nil, nil
 	}
-	txid, vout, _ := strings.Cut(c.Baton, ":")
-	hash, err := pool.ParseHash(txid)
-	n, err2 := strconv.ParseUint(vout, 10, 32)
-	if err != nil || err2 != nil {
-		return nil, fmt.Errorf("payout.baton %q: give TXID:VOUT as `adit payout show` printed it", c.Baton)
+	o, err := payout.ParseCoin(c.Baton)
+	if err != nil {
+		return nil, fmt.Errorf("payout.baton: %w, as `adit payout show` printed it", err)
 	}
-	return &build.Outpoint{TxID: hash, Vout: uint32(n)}, nil
+	return &o, nil
 }
 
 // sourcesOf says what a pool's rewards are locked by: the descriptor, when there is one, else the address itself.

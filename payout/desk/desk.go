@@ -31,6 +31,8 @@ type Request struct {
 	Text      string `json:"text,omitempty"` // of a signed order; Signature is its base64
 	Packet    []byte `json:"packet,omitempty"`
 	Signature []byte `json:"signature,omitempty"`
+	Coin      string `json:"coin,omitempty"` // TXID:VOUT
+	Case      string `json:"case,omitempty"` // about Coin: write-off, restore or take-in
 }
 
 // Answer is what came of it.
@@ -84,6 +86,7 @@ func Handle(ctx context.Context, p *payout.Payouts, params *pool.Params, r Reque
 		"draft": d.draft, "run": d.run, "approve": d.approve, "sign": d.sign, "import": d.take, "broadcast": d.broadcast,
 		"bump": d.bump, "cancel": d.cancel, "hold": d.hold, "release": d.release, "halt": d.halt, "resume": d.resume,
 		"order": d.order, "ordertext": d.orderText, "case": d.open, "approvecase": d.approveCase,
+		"coin": d.coin, "approvecoin": d.approveCoin, "suspense": d.suspense,
 		"status": d.status, "list": d.list, "show": d.show, "payee": d.payee, "reconcile": d.reconcile,
 	}[r.Command]
 	if !ok {
@@ -246,6 +249,49 @@ func (d *desk) approveCase() (*Answer, error) {
 		return nil, err
 	}
 	return d.payeeText(d.p.ApproveCase(doc.Account, d.r.By, d.r.Signature))
+}
+
+func (d *desk) coinText(doc *payout.CoinDoc, err error) (*Answer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return written(doc, func(w io.Writer) error { return payout.WriteCoin(w, doc, d.params) })
+}
+
+func (d *desk) coin() (*Answer, error) {
+	coin, err := payout.ParseCoin(d.r.Coin)
+	if err != nil {
+		return nil, err
+	}
+	var to *pool.AccountID
+	if d.r.Account != "" {
+		doc, err := d.p.Payee(d.r.Account)
+		if err != nil {
+			return nil, err
+		}
+		to = &doc.Account
+	}
+	return d.coinText(d.p.CoinCase(d.ctx, d.r.Case, coin, to, d.r.By, d.r.Reason))
+}
+
+func (d *desk) approveCoin() (*Answer, error) {
+	coin, err := payout.ParseCoin(d.r.Coin)
+	if err != nil {
+		return nil, err
+	}
+	return d.coinText(d.p.ApproveCoin(d.ctx, coin, d.r.By, d.r.Signature))
+}
+
+func (d *desk) suspense() (*Answer, error) {
+	receipts, coins, err := d.p.Suspense()
+	if err != nil {
+		return nil, err
+	}
+	result := struct {
+		Receipts []payout.ReceiptDoc `json:"receipts"`
+		Coins    []payout.CoinDoc    `json:"coins"`
+	}{receipts, coins}
+	return written(result, func(w io.Writer) error { return payout.WriteSuspense(w, receipts, coins, d.params) })
 }
 
 func (d *desk) halt() (*Answer, error)   { return d.switched(true) }
