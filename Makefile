@@ -61,7 +61,7 @@ fuzz: ## every fuzz target for FUZZTIME=3s, at most FUZZBUDGET seconds in all
 bench: ## every benchmark (BENCH=regexp)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-deps: ## install what tests use by apt-get where it is missing: redis-server, litecoind, Chromium, PoCL, oclgrind, qemu
+deps: ## install what tests use by apt-get where it is missing: redis-server, litecoind, Chromium, PoCL, oclgrind, qemu, promtool
 	@tools/deps
 
 clean: ## delete bin; data directories stay

@@ -3,11 +3,13 @@ package dashboard
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/dashboard/web"
+	"github.com/adit-pool/adit/pool"
 )
 
 // meter counts the dashboard's own work.
@@ -53,6 +55,7 @@ func (s *Server) metrics(r web.Request) error {
 		gauge("pool_sessions", "", float64(live.Sessions))
 		gauge("pool_height", "", float64(v.Height))
 		gauge("pool_network_difficulty", "", v.NetworkDifficulty)
+		gauge("pool_network_work_hashes", "", view.ExpectedHashes(v))
 		gauge("pool_shares_last_day", `,result="accepted",reason=""`, float64(v.Accepted))
 		for _, reason := range reasons(v.Rejected) {
 			gauge("pool_shares_last_day", `,result="rejected",reason=`+strconv.Quote(reason.Reason), float64(reason.Count))
@@ -69,6 +72,28 @@ func (s *Server) metrics(r web.Request) error {
 		for _, n := range live.Nodes {
 			flag("pool_node_up", ",node="+strconv.Quote(n.Name), n.Up)
 			gauge("pool_node_height", ",node="+strconv.Quote(n.Name), float64(n.Height))
+			lag := func(name string, ms int64) { // NaN while it is not known
+				seconds := math.NaN()
+				if ms >= 0 {
+					seconds = float64(ms) / 1000
+				}
+				metrics.WriteGaugeFloat64(&buf, name+"{"+label+",node="+strconv.Quote(n.Name)+"}", seconds)
+			}
+			lag("pool_node_lag_seconds", n.Lag)
+			lag("pool_node_longpoll_lag_seconds", n.LongPoll)
+		}
+		for _, e := range v.Edges {
+			flag("pool_edge_up", ",edge="+strconv.Quote(e.Name), !e.Silent && e.JournalError == "")
+			gauge("pool_edge_sessions", ",edge="+strconv.Quote(e.Name), float64(e.Sessions))
+		}
+		for _, l := range v.Ledgers {
+			name := ",ledger=" + strconv.Quote(l.Name)
+			for _, state := range pool.LedgerStates {
+				flag("pool_ledger_state", name+",state="+strconv.Quote(state), l.State == state)
+			}
+			for _, disks := range pool.LedgerDisks {
+				flag("pool_ledger_disks", name+",disks="+strconv.Quote(disks), l.Disks == disks)
+			}
 		}
 		gauge("pool_blocks", "", float64(snap.Blocks.Total))
 		gauge("pool_payouts", "", float64(snap.Payouts.Total))
@@ -76,8 +101,10 @@ func (s *Server) metrics(r web.Request) error {
 		gauge("pool_ledger_term", "", float64(snap.Head.Term))
 		flag("pool_ready", "", len(p.Failures(snap)) == 0)
 	}
+	metrics.WriteGaugeUint64(&buf, "pool_http_streams", uint64(s.events.Streams()))
 	s.meter.set.WritePrometheus(&buf)
 	metrics.WriteProcessMetrics(&buf)
+	metrics.WriteFDMetrics(&buf)
 	if s.opts.Metrics != nil {
 		s.opts.Metrics(&buf)
 	}

@@ -188,7 +188,7 @@ func (p *pages) render(r web.Request, name string, status int, v page) error {
 		err = t.ExecuteTemplate(&buf, "layout.html", v)
 	}
 	if err != nil {
-		p.server.log.Error().Err(err).Str("event", "page.failed").Str("page", name).Msg("a page template failed")
+		p.server.log.Error().Err(err).Str(pool.EventField, pool.EventPageFailed).Str("page", name).Msg("a page template failed")
 		return web.Fail{Status: 500, Detail: "the page could not be made"}
 	}
 	r.Response.Header.Set("Content-Language", l.Tag)

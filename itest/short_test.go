@@ -50,6 +50,7 @@ func TestBlockCreditPayout(t *testing.T) {
 	dir := t.TempDir()
 	s := startDev(t, dir, "--redis", "embedded")
 	mainJob(t, s)
+	checkMetrics(t, s)
 	s.stop()
 	noChildren(t, dir)
 }

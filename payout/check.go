@@ -237,7 +237,7 @@ func (p *Payouts) settle(d *BatchDoc, at *place) (*BatchDoc, error) {
 			postings[i].Debit = from
 			e = append(e, from)
 		}
-		p.log.Error().Str("pool", p.pool).Str("payout", d.ID).Stringer("txid", c.TxID).Msg("a cancelled payout was paid: its amounts are taken from what is available")
+		p.log.Error().Str(pool.EventField, pool.EventPayoutRevived).Str("pool", p.pool).Str("payout", d.ID).Stringer("txid", c.TxID).Msg("a cancelled payout was paid: its amounts are taken from what is available")
 	}
 	c.Reason = ""
 	return p.postOverdraft(c, StateConfirmed, "", postings, e)
@@ -260,7 +260,7 @@ func (p *Payouts) conflict(ctx context.Context, d *BatchDoc, spent *build.Input)
 	if err != nil {
 		return d, err
 	}
-	p.log.Error().Str("pool", p.pool).Str("payout", d.ID).Stringer("txid", d.TxID).Str("reason", c.Reason).
+	p.log.Error().Str(pool.EventField, pool.EventPayoutConflicted).Str("pool", p.pool).Str("payout", d.ID).Stringer("txid", d.TxID).Str("reason", c.Reason).
 		Msg("payout conflicted: find out who spent the coin; no payout is made until then")
 	return c, fmt.Errorf("%w: %s", ErrConflicted, c.Reason)
 }

@@ -5,6 +5,7 @@ import "time"
 // Report is an edge's statistics over one interval. It is lossy and never touches money.
 type Report struct {
 	Edge              string         `json:"edge"`
+	Version           string         `json:"version,omitempty"`
 	Time              int64          `json:"time"`     // Unix milliseconds, end of the interval
 	Interval          int64          `json:"interval"` // milliseconds covered
 	Sessions          int            `json:"sessions"`
@@ -60,7 +61,12 @@ type NodeReport struct {
 	Up     bool      `json:"up"`
 	Height int64     `json:"height"`
 	Error  string    `json:"error,omitempty"`
-	Since  time.Time `json:"since"` // of the present state
+	Since  time.Time `json:"since"`            // of the present state
+	InUse  bool      `json:"in_use,omitempty"` // templates come from it
+	// Lag is how long after the newest tip was first seen, by whatever way, this node had it, and LongPoll how
+	// long until its long poll told of it; milliseconds, below 0 while it has not.
+	Lag      int64 `json:"lag"`
+	LongPoll int64 `json:"long_poll"`
 }
 
 // The states of a ledger role.
@@ -69,6 +75,12 @@ const (
 	LedgerStandby = "standby" // holds a copy and waits
 	LedgerStopped = "stopped" // cannot settle, see Error; it goes on trying
 	LedgerSilent  = "silent"  // has not reported for a minute
+)
+
+// LedgerStates and LedgerDisks are every value of [LedgerReport]'s State, and of its Disks but none.
+var (
+	LedgerStates = []string{LedgerActive, LedgerStandby, LedgerStopped, LedgerSilent}
+	LedgerDisks  = []string{"both", "alone", "degraded"}
 )
 
 // LedgerReport is what a ledger role says of itself.
@@ -80,6 +92,21 @@ type LedgerReport struct {
 	Seq   uint64 `json:"seq"`             // last entry of its disk
 	Term  uint64 `json:"term"`            // of that entry
 	Disks string `json:"disks,omitempty"` // of an active one that has a peer: "both", "alone" or "degraded"
+
+	Version string `json:"version,omitempty"`
+}
+
+// EdgeView is what an edge said last.
+type EdgeView struct {
+	Name         string
+	Version      string
+	Reported     int64 // Unix milliseconds
+	Silent       bool  // it has not reported for a minute
+	Sessions     int
+	Height       int64 // of the job in hand, 0 when there is none
+	JobTime      int64 // Unix milliseconds
+	Backlog      uint64
+	JournalError string // "" when shares can be made durable
 }
 
 // PoolView is what pages and the API show of one pool.
@@ -98,6 +125,7 @@ type PoolView struct {
 	Rejected          map[string]uint64
 	History           []HistoryPoint // a day, one point a minute, oldest first
 	Nodes             []NodeReport
+	Edges             []EdgeView // that reported within an hour, by name
 	Ledgers           []LedgerReport
 	Reported          int64 // Unix milliseconds of the newest edge report, 0 when none
 }

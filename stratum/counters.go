@@ -1,6 +1,10 @@
 package stratum
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/adit-pool/adit/pool"
+)
 
 // Close says why a connection ended or was not taken.
 type Close uint8
@@ -52,6 +56,7 @@ type counters struct {
 	crowded   atomic.Uint64
 	queued    atomic.Uint64
 	strikes   [numStrikes]atomic.Uint64
+	jobTimes  pool.Durations
 }
 
 // Strike is a thing that a connection may do some times, and not for ever.
@@ -83,6 +88,10 @@ type Stats struct {
 	Held        int64  // bytes that this pool's connections and kept sessions are counted as
 	Strikes     map[string]uint64
 }
+
+// JobTimes are how long new jobs took from when they were made until they were written for a connection that
+// had another.
+func (s *Server) JobTimes() *pool.Durations { return &s.counters.jobTimes }
 
 // Stats reads the counters.
 func (s *Server) Stats() Stats {

@@ -1,6 +1,10 @@
 package stratum
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+
+	"github.com/adit-pool/adit/pool"
+)
 
 // caught, deferred, keeps a panic from going beyond its connection: the stack goes to the log, the
 // connection ends.
@@ -25,7 +29,7 @@ func (c *Conn) written(idle *bool) {
 
 func (c *Conn) crashed(p any) {
 	c.srv.log.Error().Interface("panic", p).Str("remote", c.remoteText()).Bytes("stack", debug.Stack()).
-		Str("event", "stratum.panic").Msg("a connection was ended by a bug; please report it")
+		Str(pool.EventField, pool.EventStratumPanic).Msg("a connection was ended by a bug; please report it")
 	c.end(CloseCrash)
 	c.raw.Close()
 }

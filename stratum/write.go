@@ -93,11 +93,14 @@ func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, issued, done 
 	if c.readDone || c.reason != CloseNone || !c.ready() || !c.out.passed(c.after) {
 		return dst, wait, false, c.readDone
 	}
-	if !c.offered.Swap(false) && !c.renew {
+	offered := c.offered.Swap(false)
+	if !offered && !c.renew {
 		return dst, wait, false, false
 	}
+	replaces := offered && !c.renew && len(c.session.Issued) > 0 // for no other reason than that it is new
 	c.renew = false
-	is, job, err := c.srv.opts.Pool.Issue(c.session, time.Now())
+	now := time.Now()
+	is, job, err := c.srv.opts.Pool.Issue(c.session, now)
 	if errors.Is(err, pool.ErrMoved) {
 		c.reason = CloseMoved
 		c.drain()
@@ -110,5 +113,8 @@ func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, issued, done 
 		return dst, wait, false, false
 	}
 	c.srv.counters.jobs.Add(1)
+	if replaces {
+		c.srv.counters.jobTimes.Observe(now.Sub(job.Created))
+	}
 	return c.srv.opts.Dialect.AppendJob(c, dst, is, job), wait, true, false
 }

@@ -39,7 +39,7 @@ func (r *room) openLedger(cfg *Config, dev bool, out io.Writer) error {
 		return err
 	}
 	r.keeper, err = keeper.New(keeper.Options{
-		Name: cfg.Ledger.Name, Peer: peer, Dir: r.dir, Lease: r.store, Reports: r.store, Log: r.log,
+		Name: cfg.Ledger.Name, Version: version, Peer: peer, Dir: r.dir, Lease: r.store, Reports: r.store, Log: r.log,
 		Settle: settle.Options{
 			Pool: r.cfg.ID, Chain: r.chain, Node: r.ring,
 			Streams: r.store, Mirror: r.store, Windows: r.store, Scheme: scheme,
@@ -65,11 +65,11 @@ func (r *room) pay(ctx context.Context, o payout.Options, schedule payout.Schedu
 	if err != nil {
 		return err
 	}
-	p := &payer{payouts: payouts, limits: r.store.PayoutLimits, schedule: schedule, ready: r.keeper.MayPay, params: r.chain.Params(), automatic: dev, log: r.log}
+	p := &payer{payouts: payouts, limits: r.store.PayoutLimits, schedule: schedule, ready: r.keeper.MayPay, params: r.chain.Params(), automatic: dev, told: r.told, log: r.log}
 	r.setPayer(p)
 	defer r.setPayer(nil)
 	var wg sync.WaitGroup
-	wg.Go(func() { narrate(ctx, book, r.chain.Params(), out, r.log) })
+	wg.Go(func() { narrate(ctx, book, r.chain.Params(), r.told, out, r.log) })
 	defer wg.Wait()
 	return p.runLoop(ctx)
 }

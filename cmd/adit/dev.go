@@ -384,7 +384,7 @@ func runDevRigs(ctx context.Context, rigs []devRig, addr net.Addr, chain pool.Ch
 	defer wg.Wait()
 	kernel, err := all.Named(chain.Params().Algorithm)
 	if err != nil {
-		log.Error().Err(err).Msg("rigs not started")
+		log.Error().Str(pool.EventField, pool.EventRigEnded).Err(err).Msg("rigs not started")
 		return
 	}
 	for _, r := range rigs {
@@ -394,7 +394,7 @@ func runDevRigs(ctx context.Context, rigs []devRig, addr net.Addr, chain pool.Ch
 				Kernel: kernel, Threads: 1, Limit: r.limit, Log: log.With().Str("rig", r.user).Logger(),
 			})
 			if err != nil && ctx.Err() == nil {
-				log.Error().Err(err).Str("rig", r.user).Msg("rig ended")
+				log.Error().Str(pool.EventField, pool.EventRigEnded).Err(err).Str("rig", r.user).Msg("rig ended")
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/redis"
 )
 
@@ -53,7 +54,7 @@ func (r *room) keepName(ctx context.Context) error {
 		err := r.store.HoldEdge(call, r.edgeName, r.edgeID)
 		cancel()
 		if errors.Is(err, redis.ErrEdgeHeld) {
-			r.log.Error().Err(err).Msg("two edges of one name: give each its own in edge.name")
+			r.log.Error().Str(pool.EventField, pool.EventEdgeName).Err(err).Msg("two edges of one name: give each its own in edge.name")
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/worker"
 	"github.com/adit-pool/adit/worker/machine"
 	"github.com/adit-pool/adit/worker/monitor"
@@ -168,7 +169,7 @@ func mine(ctx context.Context, m *machine.Machine, s *settings.Settings) error {
 		o.Log.Info().Stringer("address", listening.Addr()).Msg("monitor listens")
 		parts.Go(func() {
 			if err := listening.Run(running); err != nil {
-				o.Log.Error().Err(err).Msg("monitor ended")
+				o.Log.Error().Str(pool.EventField, pool.EventRigEnded).Err(err).Msg("monitor ended")
 			}
 		})
 	}

@@ -14,15 +14,21 @@ import (
 	"github.com/adit-pool/adit/pool/ledger"
 )
 
+// narrated are the events that describe tells of.
+var narrated = []string{
+	pool.EventBlockFound, pool.EventBlockMatured, pool.EventBlockOrphaned, pool.EventBlockRejected,
+	pool.EventPayoutSent, pool.EventPayoutConfirmed, pool.EventPayoutConflicted,
+}
+
 // narrate says each thing that matters once, as the ledger learns of it: in the log, and as a line for
 // the person at the terminal when out is not nil. It returns when ctx ends.
-func narrate(ctx context.Context, book *ledger.Book, p *pool.Params, out io.Writer, log zerolog.Logger) {
+func narrate(ctx context.Context, book *ledger.Book, p *pool.Params, told *tally, out io.Writer, log zerolog.Logger) {
 	seq := book.Head().Seq
 	for {
 		changed := book.Changed()
 		for e, err := range book.Entries(seq) {
 			if err != nil {
-				log.Error().Err(err).Msg("read the ledger")
+				log.Error().Str(pool.EventField, pool.EventLedgerUnreadable).Err(err).Msg("read the ledger")
 				break
 			}
 			seq = e.Seq
@@ -33,7 +39,8 @@ func narrate(ctx context.Context, book *ledger.Book, p *pool.Params, out io.Writ
 			if line == "" {
 				continue
 			}
-			log.Info().Str("event", event).RawJSON("doc", e.Body).Msg(line)
+			told.count(event)
+			log.Info().Str(pool.EventField, event).RawJSON("doc", e.Body).Msg(line)
 			if out != nil {
 				fmt.Fprintf(out, "%s  %s\n", time.UnixMilli(e.Time).Format(time.TimeOnly), line)
 			}
@@ -57,13 +64,13 @@ func describe(e ledger.Entry, p *pool.Params) (event, line string) {
 		}
 		switch b.State {
 		case ledger.BlockSubmitted:
-			return "block.found", fmt.Sprintf("block %d found: %s", b.Height, b.Hash)
+			return pool.EventBlockFound, fmt.Sprintf("block %d found: %s", b.Height, b.Hash)
 		case ledger.BlockMature:
-			return "block.matured", fmt.Sprintf("block %d matured: %s for %d accounts", b.Height, amount(b.Value-b.Fee-b.Carry), len(b.Credits))
+			return pool.EventBlockMatured, fmt.Sprintf("block %d matured: %s for %d accounts", b.Height, amount(b.Value-b.Fee-b.Carry), len(b.Credits))
 		case ledger.BlockOrphaned:
-			return "block.orphaned", fmt.Sprintf("block %d orphaned: %s", b.Height, b.Hash)
+			return pool.EventBlockOrphaned, fmt.Sprintf("block %d orphaned: %s", b.Height, b.Hash)
 		case ledger.BlockRejected:
-			return "block.rejected", fmt.Sprintf("block %d rejected: %s", b.Height, b.Hash)
+			return pool.EventBlockRejected, fmt.Sprintf("block %d rejected: %s", b.Height, b.Hash)
 		}
 	case payout.SetPayouts:
 		var b payout.BatchDoc
@@ -72,11 +79,11 @@ func describe(e ledger.Entry, p *pool.Params) (event, line string) {
 		}
 		switch b.State {
 		case payout.StateBroadcast:
-			return "payout.sent", fmt.Sprintf("payout sent: %s to %d payees in %s", amount(b.Total), len(b.Payees), b.TxID)
+			return pool.EventPayoutSent, fmt.Sprintf("payout sent: %s to %d payees in %s", amount(b.Total), len(b.Payees), b.TxID)
 		case payout.StateConfirmed:
-			return "payout.confirmed", fmt.Sprintf("payout confirmed: %s", b.TxID)
+			return pool.EventPayoutConfirmed, fmt.Sprintf("payout confirmed: %s", b.TxID)
 		case payout.StateConflicted:
-			return "payout.conflicted", fmt.Sprintf("payout in conflict, stopped: %s", b.TxID)
+			return pool.EventPayoutConflicted, fmt.Sprintf("payout in conflict, stopped: %s", b.TxID)
 		}
 	}
 	return "", ""

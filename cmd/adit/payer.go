@@ -22,6 +22,7 @@ type payer struct {
 	schedule  payout.Schedule
 	ready     func() error // why no step may be taken now
 	automatic bool
+	told      *tally
 	log       zerolog.Logger
 }
 
@@ -65,7 +66,7 @@ func (p *payer) runLoop(ctx context.Context) error {
 				_, err = p.payouts.Run(ctx, payout.SystemAccount)
 			}
 			if err != nil && !errors.Is(err, payout.ErrNothing) && !errors.Is(err, payout.ErrOpen) && ctx.Err() == nil {
-				p.log.Warn().Err(err).Str("event", "payout.waits").Msg("payout not made now")
+				p.log.Warn().Err(err).Str(pool.EventField, pool.EventPayoutWaits).Msg("payout not made now")
 				if !p.automatic && ctx.Err() == nil {
 					paid = time.Time{} // tried again until it is made or a person has acted
 				}
@@ -100,9 +101,12 @@ func (p *payer) compare(ctx context.Context) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		p.log.Warn().Err(err).Str("event", "reconcile.failed").Msg("ledger and node could not be compared")
-	case !r.OK():
-		p.log.Error().Str("event", "reconcile.differs").Int("differences", len(r.Unequal)).Str("first", r.Unequal[0].What).
+		p.log.Warn().Err(err).Str(pool.EventField, pool.EventReconcileFailed).Msg("ledger and node could not be compared")
+	case r.OK():
+		p.told.differences.Store(0)
+	default:
+		p.told.differences.Store(int64(len(r.Unequal)))
+		p.log.Error().Str(pool.EventField, pool.EventReconcileDiffers).Int("differences", len(r.Unequal)).Str("first", r.Unequal[0].What).
 			Msg("ledger and node do not agree: adit payout reconcile")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -56,6 +55,9 @@ type room struct {
 	mu    sync.Mutex
 	payer *payer // guarded by mu; nil while this role does not settle
 
+	told  *tally // static
+	books bookSums
+
 	listeners []net.Listener
 	servers   []*stratum.Server
 	bans      *stratum.Bans
@@ -69,7 +71,7 @@ type room struct {
 func openRoom(ctx context.Context, cfg *Config, p *PoolConfig, w roles, store *redis.Redis, dev *devSite, out io.Writer, log zerolog.Logger) (_ *room, err error) {
 	r := &room{
 		cfg: p, roles: w, dir: filepath.Join(cfg.DataDir, p.ID), log: log.With().Str("pool", p.ID).Logger(),
-		threshold: pool.Amount(cfg.Payout.Threshold),
+		threshold: pool.Amount(cfg.Payout.Threshold), told: newTally(),
 	}
 	defer func() {
 		if err != nil {
@@ -175,7 +177,7 @@ func (r *room) openNodes(ctx context.Context) error {
 		r.clients = append(r.clients, c)
 	}
 	ring, err := node.NewRing(node.RingOptions{Clients: r.clients, Log: r.log, Retired: func(t *pool.Template, err error) {
-		r.log.Error().Err(err).Str("event", "template.refused").Str("node", t.Node).Int64("height", t.Height).Msg("a template failed a fuller check")
+		r.log.Error().Err(err).Str(pool.EventField, pool.EventTemplateRefused).Str("node", t.Node).Int64("height", t.Height).Msg("a template failed a fuller check")
 	}})
 	if err != nil {
 		return err
@@ -234,7 +236,7 @@ func (r *room) openEdge(ctx context.Context, cfg *Config, dev bool) error {
 		scheme = pool.SchemeSOLO
 	case pool.SchemePROP.String():
 		scheme = pool.SchemePROP
-		r.log.Warn().Str("event", "scheme.hoppable").Msg(prop.Warning)
+		r.log.Warn().Str(pool.EventField, pool.EventSchemeHoppable).Msg(prop.Warning)
 	}
 	r.fees = newFeeWatch(r.store, r.cfg.FeePPM, r.log)
 	if err := r.fees.read(ctx); err != nil { // before the first job, if it can be had
@@ -248,7 +250,7 @@ func (r *room) openEdge(ctx context.Context, cfg *Config, dev bool) error {
 		return err
 	}
 	r.edge, err = edge.New(edge.Options{
-		Pool: r.cfg.ID, Name: cfg.Edge.Name, Chain: r.chain, Engine: r.engine, Journal: r.journal, Nodes: []pool.Node{r.ring},
+		Pool: r.cfg.ID, Name: cfg.Edge.Name, Version: version, Chain: r.chain, Engine: r.engine, Journal: r.journal, Nodes: []pool.Node{r.ring},
 		Stream: r.store, Candidates: r.store, Reports: r.store, Ledger: r.store, Notes: r.store, NodeReports: r.ring.Report,
 		Dir: filepath.Join(r.dir, "candidates"), ReportEvery: every, Log: r.log,
 	})
@@ -275,31 +277,13 @@ func (r *room) live() view.Live {
 	return l
 }
 
-// metrics writes the Stratum servers' counters in the Prometheus text format.
-func (r *room) metrics(w io.Writer) {
-	fmt.Fprintf(w, "pool_stratum_memory_bytes{pool=%q} %d\n", r.cfg.ID, r.memory.Held())
-	for i, s := range r.servers {
-		at := fmt.Sprintf("pool=%q,listener=%q", r.cfg.ID, r.listeners[i].Addr())
-		st := s.Stats()
-		fmt.Fprintf(w, "pool_stratum_connections{%s} %d\n", at, st.Connections)
-		fmt.Fprintf(w, "pool_stratum_accepted_total{%s} %d\n", at, st.Accepted)
-		fmt.Fprintf(w, "pool_stratum_messages_total{%s} %d\n", at, st.Messages)
-		fmt.Fprintf(w, "pool_stratum_malformed_total{%s} %d\n", at, st.Malformed)
-		fmt.Fprintf(w, "pool_stratum_throttled_total{%s} %d\n", at, st.Throttled)
-		fmt.Fprintf(w, "pool_stratum_jobs_total{%s} %d\n", at, st.Jobs)
-		for _, reason := range slices.Sorted(maps.Keys(st.Closed)) {
-			fmt.Fprintf(w, "pool_stratum_closed_total{%s,reason=%q} %d\n", at, reason, st.Closed[reason])
-		}
-	}
-}
-
 // template gives the edge new work; a ledger without an edge only watches the nodes.
 func (r *room) template(t *pool.Template) {
 	if r.edge == nil {
 		return
 	}
 	if err := r.edge.SetTemplate(t); err != nil {
-		r.log.Error().Err(err).Int64("height", t.Height).Msg("a template gives no job")
+		r.log.Error().Str(pool.EventField, pool.EventTemplateRefused).Err(err).Int64("height", t.Height).Msg("a template gives no job")
 	}
 }
 

@@ -224,7 +224,7 @@ func runSite(ctx context.Context, rooms []*room, board *dashboard.Server, web ne
 	if dev != nil {
 		part(func(ctx context.Context) error { return dev.accompany(ctx, rooms[0], web.Addr(), log) })
 	}
-	log.Info().Str("event", "up").Str("version", version).Int("pools", len(rooms)).Msg("the pool is up")
+	log.Info().Str(pool.EventField, pool.EventUp).Str("version", version).Int("pools", len(rooms)).Msg("the pool is up")
 	<-ctx.Done()
 	if out != nil {
 		fmt.Fprintln(out, "stopping")

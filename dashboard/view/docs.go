@@ -61,7 +61,7 @@ func (d *docPages[T]) page(head ledger.Head, cursor string, limit int) (*Rows[T]
 			for _, body := range bodies {
 				doc := new(T)
 				if err := json.Unmarshal(body, doc); err != nil {
-					d.pool.board.opts.Log.Warn().Err(err).Str("event", "ledger.unreadable").Str("pool", d.pool.Info.ID).Str("set", d.set).Msg("unreadable ledger document")
+					d.pool.board.opts.Log.Warn().Err(err).Str(pool.EventField, pool.EventLedgerUnreadable).Str("pool", d.pool.Info.ID).Str("set", d.set).Msg("unreadable ledger document")
 					continue
 				}
 				c.Docs = append(c.Docs, doc)

@@ -142,13 +142,13 @@ func (p *Pool) read(last *Snapshot) *Snapshot {
 	if next.Err != nil {
 		next.View, next.Head, next.Blocks, next.Payouts, next.FeePPM = last.View, last.Head, last.Blocks, last.Payouts, last.FeePPM
 		if last.Err == nil {
-			log.Warn().Err(next.Err).Str("event", "dashboard.blind").Str("pool", p.Info.ID).Msg("dashboard cannot read the store; it shows the last known values")
+			log.Warn().Err(next.Err).Str(pool.EventField, pool.EventDashboardBlind).Str("pool", p.Info.ID).Msg("dashboard cannot read the store; it shows the last known values")
 		}
 	} else {
 		next.At = now
 		next.Effort, next.Measured = effort(&next.View, next.Blocks.Docs, now)
 		if last.Err != nil && !last.checked.IsZero() {
-			log.Info().Str("event", "dashboard.sees").Str("pool", p.Info.ID).Msg("dashboard can read the store again")
+			log.Info().Str(pool.EventField, pool.EventDashboardSees).Str("pool", p.Info.ID).Msg("dashboard can read the store again")
 		}
 	}
 	next.checked = p.board.now()

@@ -36,6 +36,9 @@ type candidates struct {
 	known   map[pool.Hash]*pursuit
 	tips    map[pool.Hash]*siblings // by the block before them
 	order   []pool.Hash             // of tips, oldest first
+
+	foundTotal uint64            // blocks since the start
+	results    map[string]uint64 // of them, by the nodes' last word
 }
 
 type node struct {
@@ -72,7 +75,10 @@ type pursuit struct {
 }
 
 func openCandidates(o *Options) (*candidates, error) {
-	c := &candidates{opts: o, log: o.Log, known: make(map[pool.Hash]*pursuit), tips: make(map[pool.Hash]*siblings)}
+	c := &candidates{opts: o, log: o.Log, known: make(map[pool.Hash]*pursuit), tips: make(map[pool.Hash]*siblings), results: make(map[string]uint64)}
+	for _, r := range []string{pool.SubmitAccepted.String(), pool.SubmitSideChain.String(), pool.SubmitRejected.String(), gaveUp} {
+		c.results[r] = 0
+	}
 	c.life, c.kill = context.WithCancel(context.Background())
 	c.quit, c.leave = context.WithCancel(c.life)
 	for i, n := range o.Nodes {
@@ -92,7 +98,7 @@ func openCandidates(o *Options) (*candidates, error) {
 		}
 		c.known[r.Candidate.Hash] = p
 	}, func(path string, err error) {
-		o.Log.Error().Err(err).Str("file", path).Msg("record of a found block cannot be read; look for the block on the chain")
+		o.Log.Error().Str(pool.EventField, pool.EventBlockRecord).Err(err).Str("file", path).Msg("record of a found block cannot be read; look for the block on the chain")
 	})
 	if err != nil {
 		return nil, fmt.Errorf("candidate records: %w", err)
@@ -105,6 +111,9 @@ func openCandidates(o *Options) (*candidates, error) {
 func (c *candidates) found(block *pool.Candidate) *pursuit {
 	c.mu.Lock()
 	_, known := c.known[block.Hash]
+	if !known {
+		c.foundTotal++
+	}
 	c.mu.Unlock()
 	if known { // its share comes again since the disk did not take it
 		return nil
@@ -115,7 +124,7 @@ func (c *candidates) found(block *pool.Candidate) *pursuit {
 	c.log.Info().Str("block", block.Hash.String()).Int64("height", block.Height).Str("account", block.Share.Account.String()).
 		Str("worker", block.Share.Worker).Msg("block found")
 	if block.Err != nil {
-		c.log.Error().Err(block.Err).Str("block", block.Hash.String()).Msg("found block cannot be assembled: it is lost")
+		c.log.Error().Str(pool.EventField, pool.EventBlockLost).Err(block.Err).Str("block", block.Hash.String()).Msg("found block cannot be assembled: it is lost")
 		return p
 	}
 	if !c.admit(p) {
@@ -224,7 +233,7 @@ func (c *candidates) save(p *pursuit, written func()) {
 		err = p.file.write(c.opts.FS, c.opts.Dir, p.name(), revision, content, written)
 	}
 	if err != nil {
-		c.log.Error().Err(err).Str("block", p.candidate.Hash.String()).Msg("record of a found block cannot be written; the block goes out all the same")
+		c.log.Error().Str(pool.EventField, pool.EventBlockRecord).Err(err).Str("block", p.candidate.Hash.String()).Msg("record of a found block cannot be written; the block goes out all the same")
 	}
 }
 
@@ -285,7 +294,7 @@ func (c *candidates) sequence(p *pursuit) (uint64, bool) {
 	if p.resumed {
 		seq, err := c.lookUp(p.candidate.Epoch, p.candidate.Share.Hash)
 		if err != nil {
-			c.log.Error().Err(err).Str("block", p.candidate.Hash.String()).Msg("journal cannot be searched for the share of a found block")
+			c.log.Error().Str(pool.EventField, pool.EventBlockRecord).Err(err).Str("block", p.candidate.Hash.String()).Msg("journal cannot be searched for the share of a found block")
 			return 0, false
 		}
 		return seq, true

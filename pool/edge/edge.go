@@ -46,6 +46,7 @@ type Reports interface {
 // Options are the parts of an edge.
 type Options struct {
 	Pool, Name  string // pool id, and the name of this edge within it
+	Version     string // of the program, for the report
 	Chain       pool.Chain
 	Engine      Engine
 	Journal     *journal.Journal
@@ -100,6 +101,7 @@ type Edge struct {
 	stats      *statistics
 	candidates *candidates
 	forwarder  *forwarder
+	sampler    *sampler
 
 	last atomic.Pointer[pool.Commit] // of the share that came last
 
@@ -110,7 +112,7 @@ type Edge struct {
 // New reads the candidate records that earlier runs left.
 func New(o Options) (*Edge, error) {
 	o.defaults()
-	e := &Edge{opts: o, names: newNames(), notes: newNotes(), stats: newStatistics(o.Chain), changed: make(chan struct{})}
+	e := &Edge{opts: o, names: newNames(), notes: newNotes(), stats: newStatistics(o.Chain), sampler: newSampler(), changed: make(chan struct{})}
 	var err error
 	if e.candidates, err = openCandidates(&e.opts); err != nil {
 		return nil, fmt.Errorf("open edge of pool %s: %w", o.Pool, err)
@@ -132,6 +134,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	wg.Go(func() { e.candidates.repeat(loops) })
 	wg.Go(func() { e.candidates.keep(loops) })
 	wg.Go(func() { e.follow(loops) })
+	wg.Go(func() { e.sampler.run(loops) })
 	e.candidates.resume()
 	<-ctx.Done()
 
@@ -216,7 +219,9 @@ func (e *Edge) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (poo
 	if found != nil {
 		found.fate <- fate{commit, v.Share.Seq}
 	}
-	e.stats.submitted(s, sub.Worker, &v, commit)
+	if e.stats.submitted(s, sub.Worker, &v, commit)%sampleEvery == 1 {
+		e.sampler.begin(now, commit)
+	}
 	return v, commit
 }
 

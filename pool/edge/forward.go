@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/journal"
 )
 
@@ -219,7 +220,7 @@ func (f *forwarder) outrun(info journal.EpochInfo, p *progress) {
 			Msg("the stream has shares that the damaged journal lost")
 		return
 	}
-	f.log.Error().Str("epoch", fmt.Sprintf("%016x", info.Epoch)).Uint64("stream", p.last).Uint64("journal", info.Last).
+	f.log.Error().Str(pool.EventField, pool.EventStreamAhead).Str("epoch", fmt.Sprintf("%016x", info.Epoch)).Uint64("stream", p.last).Uint64("journal", info.Last).
 		Msg("the stream has more shares than this journal: a restored or copied data directory, two forwarders, or the wrong redis")
 }
 

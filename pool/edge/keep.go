@@ -94,7 +94,7 @@ func (c *candidates) keepOn(ctx context.Context, n *node, taken []*pursuit) {
 		}
 		record, block, err := readRecord(c.opts.FS, c.opts.Dir+"/"+p.name())
 		if err != nil {
-			c.log.Error().Err(err).Stringer("block", p.candidate.Hash).Str("node", n.name).Msg("a node forgot a found block, and its record cannot be read")
+			c.log.Error().Str(pool.EventField, pool.EventBlockRecord).Err(err).Stringer("block", p.candidate.Hash).Str("node", n.name).Msg("a node forgot a found block, and its record cannot be read")
 			continue
 		}
 		call, cancel := context.WithTimeout(ctx, submitTimeout)

@@ -24,6 +24,9 @@ type statistics struct {
 	workers  map[workerKey]*workerCount
 	sessions map[*pool.Session]int // how many of its workers are counted
 	limits   map[limitKey]float64  // work of logins that asked for a payout limit
+	accepted uint64                // since the start
+	hashes   float64               // expected, of accepted shares since the start
+	refused  [16]uint64            // since the start, by pool.Reject
 }
 
 type limitKey struct {
@@ -122,11 +125,13 @@ func (t *statistics) rejected(s *pool.Session, worker int, r pool.Reject) {
 	c.active = true
 	if int(r) < len(c.rejected) {
 		c.rejected[r]++
+		t.refused[r]++
 	}
 }
 
-// submitted counts a verdict. A share whose commit has failed already counts as an internal refusal.
-func (t *statistics) submitted(s *pool.Session, worker int, v *pool.Verdict, commit *pool.Commit) {
+// submitted counts a verdict and gives an accepted share's number since the start, 0 for a refusal. A share
+// whose commit has failed already counts as an internal refusal.
+func (t *statistics) submitted(s *pool.Session, worker int, v *pool.Verdict, commit *pool.Commit) (number uint64) {
 	r := v.Reject
 	if commit != nil {
 		select {
@@ -139,7 +144,7 @@ func (t *statistics) submitted(s *pool.Session, worker int, v *pool.Verdict, com
 	}
 	if r != pool.Accepted {
 		t.rejected(s, worker, r)
-		return
+		return 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -151,10 +156,13 @@ func (t *statistics) submitted(s *pool.Session, worker int, v *pool.Verdict, com
 		work := v.Share.Issued.Float64()
 		c.work += work
 		t.limited(&s.Workers[worker], work)
+		t.hashes += work
 	}
 	if !c.hasBest || less(&v.Hash, &c.best) {
 		c.best, c.hasBest = v.Hash, true
 	}
+	t.accepted++
+	return t.accepted
 }
 
 // limited counts work for the payout limit that its login asked for. Caller holds mu.
@@ -267,7 +275,7 @@ func (e *Edge) report(ctx context.Context) {
 // what a caller takes is not reported again.
 func (e *Edge) Report(now time.Time) pool.Report {
 	r := e.stats.take(now)
-	r.Edge = e.opts.Name
+	r.Edge, r.Version = e.opts.Name, e.opts.Version
 	if j := e.Current(); j != nil {
 		r.Height = j.Template.Height
 		r.JobTime = j.Created.UnixMilli()

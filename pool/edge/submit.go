@@ -100,8 +100,10 @@ func (p *pursuit) answer(i int, result pool.SubmitResult, reason string, final b
 // conclude writes down the result once it cannot change any more.
 func (c *candidates) conclude(p *pursuit) {
 	p.mu.Lock()
+	concluded := ""
 	if p.record.Result == "" {
 		p.record.Result = verdict(p.record.Nodes)
+		concluded = p.record.Result
 		switch p.record.Result {
 		case "":
 		case pool.SubmitAccepted.String():
@@ -109,11 +111,16 @@ func (c *candidates) conclude(p *pursuit) {
 		case pool.SubmitSideChain.String():
 			c.log.Warn().Str("block", p.candidate.Hash.String()).Int64("height", p.candidate.Height).Msg("block is on a side chain")
 		default:
-			c.log.Error().Str("block", p.candidate.Hash.String()).Int64("height", p.candidate.Height).Interface("nodes", p.record.Nodes).
+			c.log.Error().Str(pool.EventField, pool.EventBlockLost).Str("block", p.candidate.Hash.String()).Int64("height", p.candidate.Height).Interface("nodes", p.record.Nodes).
 				Msg("found block is lost: no node takes it")
 		}
 	}
 	p.mu.Unlock()
+	if concluded != "" {
+		c.mu.Lock()
+		c.results[concluded]++
+		c.mu.Unlock()
+	}
 	c.save(p, nil)
 	p.block = nil
 	c.drop(p)

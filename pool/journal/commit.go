@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/adit-pool/adit/pool"
 )
 
 // probeBytes are written to probeFile and removed before the journal trusts a disk that has failed.
@@ -141,7 +143,7 @@ func (j *Journal) fail(b *batch, err error) {
 		lost += len(b.shares)
 		b.commit.Finish(err)
 	}
-	j.log.Error().Err(err).Int("shares", lost).Msg("journal cannot write: shares are refused until the disk is well; blocks still go out")
+	j.log.Error().Str(pool.EventField, pool.EventJournalFailed).Err(err).Int("shares", lost).Msg("journal cannot write: shares are refused until the disk is well; blocks still go out")
 }
 
 // recover cuts back to the last durable block and tries until the disk takes a probe; false when the

@@ -126,7 +126,7 @@ func (j *Journal) open() error {
 		header.Ordinal = e.ordinal + 1
 		if e.damage != nil {
 			damage = append(damage, e.damage)
-			j.log.Error().Err(e.damage).Str("epoch", hex16(e.id)).Uint64("last_good", e.last).
+			j.log.Error().Str(pool.EventField, pool.EventJournalDamaged).Err(e.damage).Str("epoch", hex16(e.id)).Uint64("last_good", e.last).
 				Msg("journal of an earlier run is damaged: its shares after this place are not forwarded; restore the file from a copy")
 		}
 		if e.damage == nil && e.first() > e.last { // nothing left in it

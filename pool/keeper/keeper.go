@@ -50,6 +50,7 @@ type Reports interface {
 // Options say what is kept and with what it is settled.
 type Options struct {
 	Name    string         // of this role, for people
+	Version string         // of the program, likewise
 	Dir     string         // of the pool
 	Settle  settle.Options // but for Book, Dir, Secret, Allocations, FS and Copied
 	Lease   Lease
@@ -207,7 +208,7 @@ func (k *Keeper) Book() (*ledger.Book, error) {
 func (k *Keeper) Report() pool.LedgerReport {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r := pool.LedgerReport{Name: k.o.Name, State: k.state}
+	r := pool.LedgerReport{Name: k.o.Name, Version: k.o.Version, State: k.state}
 	if k.state == pool.LedgerStopped && k.why != nil {
 		r.Error = k.why.Error()
 	}
@@ -286,7 +287,7 @@ func (k *Keeper) stopped(err error) {
 	}
 	k.mu.Unlock()
 	if again {
-		k.log.Error().Err(err).Str("event", "ledger.stopped").
+		k.log.Error().Err(err).Str(pool.EventField, pool.EventLedgerStopped).
 			Msg("nothing is settled or paid until this is cured; miners are served, shares and blocks are kept; it is tried again and again")
 	}
 }

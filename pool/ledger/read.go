@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+
+	"github.com/adit-pool/adit/pool"
 )
 
 // Record is an entry and its place in the chain.
@@ -150,7 +152,7 @@ func (b *Book) Doc(set, id string) (json.RawMessage, bool) {
 	}
 	r, err := b.read(place.seq)
 	if err != nil {
-		b.log.Error().Err(err).Str("set", set).Str("id", id).Msg("ledger document cannot be read back")
+		b.log.Error().Str(pool.EventField, pool.EventLedgerUnreadable).Err(err).Str("set", set).Str("id", id).Msg("ledger document cannot be read back")
 		return nil, false
 	}
 	return r.Entry.Body, true

@@ -66,7 +66,7 @@ func (r *Ring) compare(ctx context.Context, t *pool.Template, others []*Client) 
 	case differ > agree:
 		err = fmt.Errorf("%w: outvoted: %s", ErrTemplate, word)
 	case differ > 0:
-		r.log.Error().Str("node", t.Node).Str("template", word).Msg("nodes disagree about the next block")
+		r.log.Error().Str(pool.EventField, pool.EventNodeDisagree).Str("node", t.Node).Str("template", word).Msg("nodes disagree about the next block")
 	}
 	return err != nil || differ == 0 && agree > 1, err
 }

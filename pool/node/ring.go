@@ -53,6 +53,8 @@ type Ring struct {
 	submitting sync.WaitGroup // Add under mu and only while not closed
 	states     []state        // guarded by mu, one a client
 	source     int            // guarded by mu: index of the node that gives templates
+	newest     pool.Tip       // guarded by mu: the highest that any node had
+	newestAt   time.Time      // guarded by mu: when it was first seen
 }
 
 // state is what is known of one node.
@@ -69,6 +71,8 @@ type state struct {
 	stale       int       // templates in a row that were not on the tip
 	distrusted  bool      // a template was retired: the next must pass the fuller check first
 	busySince   time.Time // of a call for a template under way, zero when none
+
+	lag, longLag time.Duration // see sight; below 0 while the newest tip has not come
 }
 
 // err is why the node is not in use, nil when it is up.
@@ -150,12 +154,23 @@ func (r *Ring) Report() []pool.NodeReport {
 	for i := range r.states {
 		s := &r.states[i]
 		err := s.err()
-		list[i] = pool.NodeReport{Name: r.clients[i].name, Up: err == nil, Height: s.tip.Height, Since: s.since}
+		list[i] = pool.NodeReport{
+			Name: r.clients[i].name, Up: err == nil, Height: s.tip.Height, Since: s.since, InUse: err == nil && i == r.source,
+			Lag: milliseconds(s.lag), LongPoll: milliseconds(s.longLag),
+		}
 		if err != nil {
 			list[i].Error = err.Error()
 		}
 	}
 	return list
+}
+
+// milliseconds rounds a lag; below 0 stays below 0.
+func milliseconds(d time.Duration) int64 {
+	if d < 0 {
+		return -1
+	}
+	return d.Milliseconds()
 }
 
 // order is the node in use first, those that are down last.

@@ -132,6 +132,7 @@ func (r *Ring) saw(i int, tip pool.Tip, err error) {
 	s.looked, s.lookErr = true, err
 	if err == nil {
 		s.tip = tip
+		r.sight(i, tip, false, time.Now())
 	}
 	r.settle(i)
 	r.mu.Unlock()
@@ -180,6 +181,26 @@ func (r *Ring) unlooked(i int) bool {
 	return false
 }
 
+// sight measures how far nodes are behind each other: a node had a tip, by its long poll or not. mu is held.
+func (r *Ring) sight(i int, tip pool.Tip, long bool, now time.Time) {
+	if tip.Height > r.newest.Height || r.newestAt.IsZero() {
+		r.newest, r.newestAt = tip, now
+		for k := range r.states {
+			r.states[k].lag, r.states[k].longLag = -1, -1
+		}
+	}
+	if tip != r.newest {
+		return
+	}
+	s := &r.states[i]
+	if s.lag < 0 {
+		s.lag = now.Sub(r.newestAt)
+	}
+	if long && s.longLag < 0 {
+		s.longLag = now.Sub(r.newestAt)
+	}
+}
+
 // next starts what is due: a template, a long poll, a check.
 func (w *watch) next(now time.Time) {
 	old := w.current == nil || now.Sub(w.delivered) >= w.refresh
@@ -201,7 +222,7 @@ func (w *watch) next(now time.Time) {
 	w.mu.Unlock()
 	if (i < 0) != w.idle {
 		if w.idle = i < 0; w.idle && w.current != nil {
-			w.log.Error().Msg("no node can be used: miners keep their last job")
+			w.log.Error().Str(pool.EventField, pool.EventNodeNone).Msg("no node can be used: miners keep their last job")
 		}
 	}
 	if fetch {
@@ -259,6 +280,7 @@ func (w *watch) take(got work) {
 		s.templateErr, s.delay, s.retryAt, s.stale = nil, 0, time.Time{}, 0
 		s.distrusted = s.distrusted && !got.full
 		s.tip = pool.Tip{Hash: got.template.PrevHash, Height: got.template.Height - 1}
+		w.sight(got.node, s.tip, got.long != 0, now)
 	case errors.Is(got.err, errStale) && s.stale < maxStale:
 		s.stale++
 		s.retryAt = now.Add(w.poll / 4)
@@ -274,7 +296,7 @@ func (w *watch) take(got work) {
 	w.mu.Unlock()
 	if got.err != nil {
 		if errors.Is(got.err, ErrTemplate) {
-			c.log.Error().Err(got.err).Msg("template refused: the node is faulty or lies")
+			c.log.Error().Str(pool.EventField, pool.EventTemplateRefused).Err(got.err).Msg("template refused: the node is faulty or lies")
 		}
 		return
 	}
@@ -377,7 +399,7 @@ func (w *watch) judge(c work) {
 		}
 		return
 	}
-	log.Error().Err(c.err).Int64("height", c.template.Height).Msg("template retired: the node is faulty or lies")
+	log.Error().Str(pool.EventField, pool.EventTemplateRefused).Err(c.err).Int64("height", c.template.Height).Msg("template retired: the node is faulty or lies")
 	w.mu.Lock()
 	w.refuse(c.node, c.err, time.Now())
 	w.states[c.node].distrusted = true

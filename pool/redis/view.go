@@ -85,13 +85,21 @@ func lastTen(now, begun int64, work func(minute int64) float64) float64 {
 // addEdges adds what the edges said last.
 func (p *Pool) addEdges(v *pool.PoolView, now int64, edges map[string]string) {
 	fresh := make(map[string]pool.Report)
-	for name, s := range edges {
+	for _, name := range slices.Sorted(maps.Keys(edges)) {
+		s := edges[name]
 		var e pool.Report
 		if err := json.Unmarshal([]byte(s), &e); err != nil {
 			p.r.log.Warn().Err(err).Str("edge", name).Msg("unreadable report in redis")
 			continue
 		}
+		if e.Time < now-edgeStale.Milliseconds() {
+			continue
+		}
 		v.Reported = max(v.Reported, e.Time)
+		v.Edges = append(v.Edges, pool.EdgeView{
+			Name: name, Version: e.Version, Reported: e.Time, Silent: e.Time < now-edgeFresh.Milliseconds(), Sessions: e.Sessions,
+			Height: e.Height, JobTime: e.JobTime, Backlog: e.Backlog, JournalError: e.JournalError,
+		})
 		if e.Time >= now-edgeFresh.Milliseconds() {
 			fresh[name] = e
 		}

@@ -109,7 +109,7 @@ func (s *Settler) trouble(b *tracked, err error) {
 		return
 	}
 	if s.again("block "+b.hash.String(), time.Minute) {
-		s.log.Error().Err(err).Stringer("block", b.hash).Int64("height", b.height).Msg("a block cannot be settled")
+		s.log.Error().Str(pool.EventField, pool.EventSettleWaits).Err(err).Stringer("block", b.hash).Int64("height", b.height).Msg("a block cannot be settled")
 	}
 }
 
@@ -203,7 +203,7 @@ func (s *Settler) move(b *tracked, state ledger.BlockState, fill func(*ledger.Bl
 			return err
 		}
 		if len(overdraft) > 0 {
-			s.log.Error().Stringer("block", b.hash).Int64("height", b.height).Int("accounts", len(overdraft)).
+			s.log.Error().Str(pool.EventField, pool.EventLedgerOverdraft).Stringer("block", b.hash).Int64("height", b.height).Int("accounts", len(overdraft)).
 				Msg("a block was orphaned after its credits were paid out: accounts are below zero")
 		}
 		break

@@ -32,7 +32,7 @@ func (s *Settler) candidates(ctx context.Context, found []CandidateMsg) error {
 			return err
 		case err != nil:
 			if s.again("candidate "+m.ID, time.Minute) {
-				s.log.Error().Err(err).Stringer("block", m.Hash).Int64("height", m.Height).Msg("a found block cannot be taken in")
+				s.log.Error().Str(pool.EventField, pool.EventSettleWaits).Err(err).Stringer("block", m.Hash).Int64("height", m.Height).Msg("a found block cannot be taken in")
 			}
 			continue
 		}

@@ -66,7 +66,7 @@ func (s *Settler) heads(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("post the signed head: %w", err)
 	}
 	s.headed, s.headSeq = period, e.Seq
-	s.log.Info().Str("event", "head.signed").Str("head", id).Uint64("entry", h.Seq).Msg("signed the ledger's head")
+	s.log.Info().Str(pool.EventField, pool.EventHeadSigned).Str("head", id).Uint64("entry", h.Seq).Msg("signed the ledger's head")
 	return s.writeHead(id, text)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/slice"
 	"maps"
 	"slices"
@@ -54,7 +55,7 @@ func (s *Settler) read(ctx context.Context, now time.Time) (worked bool, err err
 		switch {
 		case errors.Is(err, ErrStream):
 			state.due = now.Add(brokenWait)
-			s.log.Error().Err(err).Msg("a stream cannot be folded: its shares wait")
+			s.log.Error().Str(pool.EventField, pool.EventSettleWaits).Err(err).Msg("a stream cannot be folded: its shares wait")
 			continue
 		case errors.Is(err, errRead):
 			state.due = now.Add(s.o.Poll)
