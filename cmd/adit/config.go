@@ -26,6 +26,7 @@ type Config struct {
 	Pool      []PoolConfig    `toml:"pool"`
 	Dashboard DashboardConfig `toml:"dashboard"`
 	Payout    PayoutConfig    `toml:"payout"`
+	Admin     AdminConfig     `toml:"admin"`
 	Log       LogConfig       `toml:"log"`
 }
 
@@ -278,6 +279,9 @@ func (c *Config) check() error {
 		if !view.GoodPoolID(name) {
 			return fmt.Errorf("%s %q: give 1 to 32 of a-z, 0-9 and -", key, name)
 		}
+	}
+	if err := c.Admin.check(); err != nil {
+		return err
 	}
 	if err := c.Ledger.check(); err != nil {
 		return err

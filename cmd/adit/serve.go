@@ -149,6 +149,14 @@ func serve(ctx context.Context, cfg *Config, w roles, dev *devSite, out io.Write
 		defer web.Close()
 	}
 
+	var admin net.Listener
+	if cfg.Admin.Listen != "" {
+		if admin, err = net.Listen("tcp", cfg.Admin.Listen); err != nil {
+			return fmt.Errorf("admin.listen: %w", err)
+		}
+		defer admin.Close()
+	}
+
 	redisURL := cfg.Redis.URL
 	if redisURL == embeddedRedis {
 		embedded, err := redis.StartEmbedded()
@@ -200,11 +208,11 @@ func serve(ctx context.Context, cfg *Config, w roles, dev *devSite, out io.Write
 		defer cancel()
 		err = errors.Join(err, control.stop(ctx))
 	}()
-	return runSite(ctx, rooms, board, web, dev, out, log)
+	return runSite(ctx, rooms, board, web, admin, dev, out, log)
 }
 
 // runSite runs the opened parts until ctx ends or one of them fails for good.
-func runSite(ctx context.Context, rooms []*room, board *dashboard.Server, web net.Listener, dev *devSite, out io.Writer, log zerolog.Logger) error {
+func runSite(ctx context.Context, rooms []*room, board *dashboard.Server, web, admin net.Listener, dev *devSite, out io.Writer, log zerolog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -220,6 +228,9 @@ func runSite(ctx context.Context, rooms []*room, board *dashboard.Server, web ne
 	}
 	if board != nil {
 		part(func(ctx context.Context) error { return board.Serve(ctx, web) })
+	}
+	if admin != nil {
+		part(func(ctx context.Context) error { return serveAdmin(ctx, admin) })
 	}
 	if dev != nil {
 		part(func(ctx context.Context) error { return dev.accompany(ctx, rooms[0], web.Addr(), log) })
