@@ -23,6 +23,7 @@ type Options struct {
 	For      time.Duration // how long they are offered
 	Shares   int           // in the stream that is folded
 	Pairs    int           // of runs with few and with all accounts
+	Only     string        // one part: "offer", "block" or "flat"; "" for all
 	Dir      string        // for journals, ledgers and Redis; on the disk to be measured; "" for a temporary one
 	Log      zerolog.Logger
 	Progress io.Writer // a line for each part as it begins
@@ -50,6 +51,9 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if o.Accounts < 1 || o.Few < 1 || o.Rate < 1 || o.For <= 0 || o.Shares < 1 || o.Pairs < 1 {
 		return nil, errors.New("bench ledger: every number must be above zero")
 	}
+	if !slices.Contains([]string{"", "offer", "block", "flat"}, o.Only) {
+		return nil, fmt.Errorf("bench ledger: no part %q, there are offer, block and flat", o.Only)
+	}
 	dir, err := os.MkdirTemp(o.Dir, "adit-bench")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the bench: %w", err)
@@ -63,20 +67,30 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	b := &bench{o: o, dir: dir, server: s}
 
 	r := &Report{Cores: runtime.NumCPU(), Go: runtime.Version(), Accounts: o.Accounts}
-	b.say("%d accounts, %d shares/s offered for %s", o.Accounts, o.Rate, o.For)
-	if r.Offer, err = b.offer(ctx, o.Accounts, o.For); err != nil {
-		return nil, fmt.Errorf("offer shares: %w", err)
+	perBlock := usualBlock
+	if o.Only == "" || o.Only == "offer" {
+		b.say("%d accounts, %d shares/s offered for %s", o.Accounts, o.Rate, o.For)
+		if r.Offer, err = b.offer(ctx, o.Accounts, o.For); err != nil {
+			return nil, fmt.Errorf("offer shares: %w", err)
+		}
+		perBlock = max(1, int(r.Offer.PerBlock+0.5))
 	}
-	perBlock := max(1, int(r.Offer.PerBlock+0.5))
-	b.say("folding %d shares of %d accounts, %d a journal block", o.Shares, o.Accounts, perBlock)
-	if r.Fold, r.Block, r.Memory, err = b.foldAndClose(ctx, o.Accounts, perBlock); err != nil {
-		return nil, fmt.Errorf("fold and close a block: %w", err)
+	if o.Only == "" || o.Only == "block" {
+		b.say("folding %d shares of %d accounts, %d a journal block", o.Shares, o.Accounts, perBlock)
+		if r.Fold, r.Block, r.Memory, err = b.foldAndClose(ctx, o.Accounts, perBlock); err != nil {
+			return nil, fmt.Errorf("fold and close a block: %w", err)
+		}
 	}
-	if r.Flat, err = b.flat(ctx, perBlock); err != nil {
-		return nil, fmt.Errorf("compare %d with %d accounts: %w", o.Few, o.Accounts, err)
+	if o.Only == "" || o.Only == "flat" {
+		if r.Flat, err = b.flat(ctx, perBlock); err != nil {
+			return nil, fmt.Errorf("compare %d with %d accounts: %w", o.Few, o.Accounts, err)
+		}
 	}
 	return r, nil
 }
+
+// usualBlock is how many shares a journal block has when nothing was offered before.
+const usualBlock = 25
 
 // bench is one run.
 type bench struct {

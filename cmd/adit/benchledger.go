@@ -38,6 +38,7 @@ func benchLedgerCommand() *cobra.Command {
 	f.DurationVar(&o.For, "for", o.For, "how long they are offered")
 	f.IntVar(&o.Shares, "shares", o.Shares, "shares in the stream that is folded")
 	f.IntVar(&o.Pairs, "pairs", o.Pairs, "pairs of runs with few and with all accounts")
+	f.StringVar(&o.Only, "only", "", "one part: offer, block or flat; what is not measured shows as 0")
 	f.StringVar(&o.Dir, "dir", "", "directory on the disk to be measured (default: the system's for temporary files)")
 	return cmd
 }

@@ -67,7 +67,7 @@ func (j *Journal) write(b *batch) error {
 		return err
 	}
 	j.raw = raw
-	if j.file == nil || j.active.size >= j.segmentBytes {
+	if j.file == nil || j.active.size >= j.segmentBytes || !j.zeroed && j.ahead.ready() {
 		if err := j.roll(b.first); err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (j *Journal) write(b *batch) error {
 // roll begins a new segment. A file of that name holds nothing: it is left from an attempt that failed.
 func (j *Journal) roll(first uint64) error {
 	s := newSegment(j.current.dir, first)
-	f, err := j.fs.Open(s.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	f, zeroed, err := j.begin(s.path)
 	if err != nil {
 		return fmt.Errorf("begin journal segment: %w", err)
 	}
@@ -92,15 +92,37 @@ func (j *Journal) roll(first uint64) error {
 		return errors.Join(fmt.Errorf("begin journal segment: %w", err), f.Close())
 	}
 	if j.file != nil {
-		if err := j.file.Close(); err != nil { // its blocks are durable
+		if err := j.leave(); err != nil { // its blocks are durable
 			j.log.Warn().Err(err).Msg("closing a full journal segment")
 		}
 	}
-	j.file, j.active = f, s
+	j.file, j.active, j.zeroed = f, s, zeroed
 	j.mu.Lock()
 	j.current.segments = append(j.current.segments, s)
 	j.mu.Unlock()
 	return nil
+}
+
+// begin takes the segment that was made ready, or makes an empty one.
+func (j *Journal) begin(path string) (f File, zeroed bool, err error) {
+	if a := j.ahead; a.ready() {
+		j.ahead = nil
+		if err := j.fs.Rename(a.path, path); err != nil {
+			return nil, false, errors.Join(err, a.file.Close())
+		}
+		return a.file, true, nil
+	}
+	f, err = j.fs.Open(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	return f, false, err
+}
+
+// leave closes the active segment's file, without the zeros behind its blocks.
+func (j *Journal) leave() error {
+	var err error
+	if j.zeroed {
+		err = j.file.Truncate(j.active.size)
+	}
+	return errors.Join(err, j.file.Close())
 }
 
 // finish makes a durable batch visible and tells who waits for it.
@@ -117,6 +139,7 @@ func (j *Journal) finish(b *batch) {
 	}
 	j.mu.Unlock()
 	b.commit.Finish(nil)
+	j.prepare()
 }
 
 // notify is called with mu held.
@@ -195,6 +218,10 @@ func (j *Journal) restore() error {
 		j.file.Close() // its state is unknown and its durable part safe: the error says nothing new
 		j.file = nil
 	}
+	j.zeroed = false
+	if err := j.drop(); err != nil {
+		return err
+	}
 	if j.active == nil {
 		if err := j.roll(j.current.last + 1); err != nil {
 			return err
@@ -241,8 +268,9 @@ func (j *Journal) probe() error {
 func (j *Journal) end() {
 	var errs []error
 	if j.file != nil {
-		errs = append(errs, j.file.Close())
+		errs = append(errs, j.leave())
 	}
+	errs = append(errs, j.drop())
 	j.mu.Lock()
 	failed, end := j.failed, j.current.end()
 	j.mu.Unlock()

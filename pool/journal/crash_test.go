@@ -175,7 +175,8 @@ func TestCrashRandom(t *testing.T) {
 		fs, g := newMemFS(), newGhost()
 		n := 0
 		open := func() *Journal {
-			j, err := Open(Options{Dir: "/j", Pool: testPool, FS: fs, SegmentBytes: int64(rapid.IntRange(1, 3000).Draw(t, "segment")), Retry: time.Millisecond})
+			j, err := Open(Options{Dir: "/j", Pool: testPool, FS: fs, SegmentBytes: int64(rapid.IntRange(1, 3000).Draw(t, "segment")), Retry: time.Millisecond,
+				busy: int64(rapid.SampledFrom([]int{1, 500, 1 << 20}).Draw(t, "busy"))})
 			if err != nil {
 				t.Fatalf("open: %v", err)
 			}

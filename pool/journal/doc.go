@@ -8,7 +8,8 @@
 //	<dir>/lock                                 flock; holds the pid of the owner
 //	<dir>/<ordinal 8 digits>-<epoch 16 hex>/   one epoch: one run of the process
 //	    epoch.json                             version, pool, epoch, creation, end of the epoch before it
-//	    <first sequence 20 digits>.journal     segment: blocks one after another, nothing else
+//	    <first sequence 20 digits>.journal     segment: blocks one after another, then nothing or zeros
+//	    next.tmp                               zeros: the next segment of a busy journal, made ready ahead
 //	    end.json                               last sequence and hash, written by a clean close
 //
 // Every start opens a new epoch with a random id. The end of an epoch is known exactly once a later

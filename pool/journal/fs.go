@@ -23,6 +23,8 @@ type FS interface {
 	Remove(name string) error
 	// SyncDir makes the names in a directory durable.
 	SyncDir(dir string) error
+	// Free is how many bytes may still be written below a directory.
+	Free(dir string) (int64, error)
 	// Lock takes a file for this process alone until the result is closed.
 	Lock(name string) (io.Closer, error)
 }
@@ -79,6 +81,15 @@ func (Disk) SyncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// Free implements [FS].
+func (Disk) Free(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("ask for room below %s: %w", dir, err)
+	}
+	return int64(s.Bavail) * s.Bsize, nil
 }
 
 // Lock implements [FS] with flock and writes the pid into the file.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"sync"
 	"time"
 
@@ -23,6 +24,8 @@ type Options struct {
 	Retry        time.Duration // between attempts to write again after an I/O error, default 1 s
 	Log          zerolog.Logger
 	FS           FS // default Disk
+
+	busy int64 // bytes in a segment from which the next is made ready, default 1 MiB; set by tests
 }
 
 // ErrClosed is the fate of a share that came after Close.
@@ -34,6 +37,7 @@ var ErrBehind = errors.New("journal disk does not keep up")
 const (
 	defaultSegment = 64 << 20
 	defaultRetry   = time.Second
+	defaultBusy    = 1 << 20
 	maxQueued      = 16 // batches waiting for the disk; beyond them shares are refused
 	batchBytes     = MaxBlock - headerSize - maxPoolID
 )
@@ -51,6 +55,7 @@ type Journal struct {
 	// static
 	dir, pool    string
 	segmentBytes int64
+	busy         int64
 	retry        time.Duration
 	log          zerolog.Logger
 	fs           FS
@@ -63,6 +68,8 @@ type Journal struct {
 	current *epoch
 	active  *segment // last of current, nil before the first share
 	file    File     // of active, nil when it could not be opened
+	zeroed  bool     // active was made ready ahead: it ends in zeros
+	ahead   *ahead   // the segment after it; nil when the journal is not busy
 	encoder Encoder
 	raw     []byte
 
@@ -92,6 +99,9 @@ func Open(o Options) (*Journal, error) {
 	if o.Retry <= 0 {
 		o.Retry = defaultRetry
 	}
+	if o.busy <= 0 {
+		o.busy = defaultBusy
+	}
 	if !validPool([]byte(o.Pool)) {
 		return nil, fmt.Errorf("open journal: pool id %q", o.Pool)
 	}
@@ -103,7 +113,7 @@ func Open(o Options) (*Journal, error) {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	j := &Journal{
-		dir: o.Dir, pool: o.Pool, segmentBytes: o.SegmentBytes, retry: o.Retry, log: o.Log, fs: o.FS, lock: lock,
+		dir: o.Dir, pool: o.Pool, segmentBytes: o.SegmentBytes, busy: o.busy, retry: o.Retry, log: o.Log, fs: o.FS, lock: lock,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), next: 1,
 	}
 	if err := j.open(); err != nil {
@@ -123,6 +133,9 @@ func (j *Journal) open() error {
 	header := epochHeader{Version: Version, Pool: j.pool, Ordinal: 1, Created: time.Now().UnixMilli()}
 	var damage []error
 	for _, e := range found {
+		if err := j.fs.Remove(e.dir + "/" + aheadFile); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+			return fmt.Errorf("remove what was left of an earlier run: %w", err)
+		}
 		header.Ordinal = e.ordinal + 1
 		if e.damage != nil {
 			damage = append(damage, e.damage)
@@ -162,7 +175,7 @@ func (j *Journal) secure(path string, lastBlock, end int64) error {
 	if err != nil {
 		return err
 	}
-	size, err := f.Size()
+	size, err := solid(f, end)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

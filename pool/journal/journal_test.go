@@ -408,7 +408,7 @@ func TestDamage(t *testing.T) {
 	})
 	f("bytes added", n-1, func(t *testing.T, files []string) {
 		raw, _ := os.ReadFile(last(files))
-		os.WriteFile(last(files), append(raw, 0), 0o640)
+		os.WriteFile(last(files), append(raw, 0, 1), 0o640)
 	})
 	f("last segment gone", n-2, func(t *testing.T, files []string) { os.Remove(last(files)) })
 	f("segment gone", 2, func(t *testing.T, files []string) { os.Remove(files[1]) })

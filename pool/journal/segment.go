@@ -103,6 +103,11 @@ func walk(f File, offset, limit int64, fn func(offset int64, b Block) error) (in
 		if len(have) >= 4 {
 			need = int(binary.LittleEndian.Uint32(have))
 		}
+		if need == 0 || len(have) < 4 {
+			if end, err := solid(f, offset); err != nil || end == offset {
+				return offset, err // zeros that were written ahead
+			}
+		}
 		if need < minBlock || need > MaxBlock || need > len(have) {
 			return offset, fmt.Errorf("%w: length %d with %d bytes left", ErrBadBlock, uint32(need), limit-offset)
 		}
@@ -121,7 +126,7 @@ func walk(f File, offset, limit int64, fn func(offset int64, b Block) error) (in
 // torn reports whether what follows end in a segment can be one interrupted write: short, and without
 // a whole block of the epoch after its start.
 func torn(f File, end int64, epoch uint64) (bool, error) {
-	size, err := f.Size()
+	size, err := solid(f, end) // without the zeros that were written ahead
 	if err != nil {
 		return false, err
 	}
