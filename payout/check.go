@@ -42,13 +42,23 @@ func (p *Payouts) Check(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Watch calls Check at once and then every interval until ctx ends, and logs what it says.
-func (p *Payouts) Watch(ctx context.Context, interval time.Duration) {
+// Watch calls Check at once and then every interval until ctx ends, and logs what it says. It leaves out each
+// time at which ready says why no step may be taken: a ledger that may lack entries sends nothing again and
+// decides nothing.
+func (p *Payouts) Watch(ctx context.Context, interval time.Duration, ready func() error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	waits := false
 	for {
-		if err := p.Check(ctx); err != nil && ctx.Err() == nil {
-			p.log.Warn().Err(err).Str("pool", p.pool).Msg("payouts checked")
+		err := ready()
+		if err != nil && !waits {
+			p.log.Warn().Err(err).Str("pool", p.pool).Str("event", "payout.waits").Msg("sent payouts are not followed now")
+		}
+		waits = err != nil
+		if !waits {
+			if err := p.Check(ctx); err != nil && ctx.Err() == nil {
+				p.log.Warn().Err(err).Str("pool", p.pool).Msg("payouts checked")
+			}
 		}
 		select {
 		case <-ctx.Done():

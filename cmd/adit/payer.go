@@ -44,7 +44,7 @@ func (p *payer) runLoop(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p.payouts.Watch(ctx, check)
+		p.payouts.Watch(ctx, check, p.ready)
 	}()
 	defer func() { <-done }()
 	tick := time.NewTicker(run)
