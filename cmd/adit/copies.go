@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"github.com/rs/zerolog"
@@ -65,16 +66,21 @@ func (r *room) dialPeer(c *LedgerConfig) (keeper.Peer, error) {
 	if c.Copies != 2 {
 		return nil, nil
 	}
-	key, other, err := c.keys()
-	if err != nil {
-		return nil, err
-	}
-	remote, err := keeper.Dial(c.Peer, r.cfg.ID, key, other)
+	remote, err := dialLedger(c, r.cfg.ID)
 	if err != nil {
 		return nil, err
 	}
 	r.onClose(func() error { remote.Close(); return nil })
 	return remote, nil
+}
+
+// dialLedger is the way to the other ledger of one pool.
+func dialLedger(c *LedgerConfig, pool string) (*keeper.Remote, error) {
+	key, other, err := c.keys()
+	if err != nil {
+		return nil, err
+	}
+	return keeper.Dial(c.Peer, pool, key, other)
 }
 
 // serveCopies answers the other ledger for rooms. stop is nil when there is none.
@@ -148,20 +154,30 @@ func ledgerKeyCommand() *cobra.Command {
 
 func recoverCommand(w *where) *cobra.Command {
 	var from string
+	var peer bool
 	cmd := &cobra.Command{
-		Use: "recover --from DIR", Short: "Copy missing ledger entries, slices and files back from the other disk", Args: cobra.NoArgs,
-		Long: `recover brings this data directory's ledger up to another one: --from is the directory of the same pool in the
-other ledger's data directory, mounted or copied here. adit serve must not run on either. The other chain is
-checked from its first entry and must go on from what is here. Entries here that it lacks are moved aside if
-they were never committed; when both have committed entries that the other lacks nothing is changed.`,
+		Use: "recover --peer | --from DIR", Short: "Copy missing ledger entries, slices and files back from the other disk", Args: cobra.NoArgs,
+		Long: `recover brings this data directory's ledger up to another one while no adit serve runs on it.
+
+--peer asks the other ledger over the network, by the addresses and keys of --config; it may be at work.
+--from is the directory of the same pool in the other ledger's data directory, mounted or copied here.
+
+The other chain must go on from what is here, and every entry of it is checked. Entries here that it lacks are
+moved aside if they were never committed; when both have committed entries that the other lacks nothing is
+changed. A ledger with a standby needs this only when the two cannot run together: else whichever is behind is
+brought up by the other.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := w.poolDir(keeper.LedgerDir)
 			if err != nil {
 				return err
 			}
 			dir = filepath.Dir(dir)
-			n, head, err := keeper.Recover(cmd.Context(), filepath.Base(dir), dir, from, newLog(cmd.ErrOrStderr(), "info", "console"))
+			source, done, err := w.source(filepath.Base(dir), from)
 			if err != nil {
+				return err
+			}
+			n, head, err := keeper.Recover(cmd.Context(), filepath.Base(dir), dir, source, newLog(cmd.ErrOrStderr(), "info", "console"))
+			if err := errors.Join(err, done()); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d entries were copied; the ledger ends at entry %d of term %d, %x\n", n, head.Seq, head.Term, head.Hash)
@@ -169,6 +185,34 @@ they were never committed; when both have committed entries that the other lacks
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "directory of the same pool on the other disk")
-	_ = cmd.MarkFlagRequired("from")
+	cmd.Flags().BoolVar(&peer, "peer", false, "ask the other ledger that --config names")
+	cmd.MarkFlagsOneRequired("from", "peer")
+	cmd.MarkFlagsMutuallyExclusive("from", "peer")
 	return cmd
+}
+
+// source is the disk to recover from: a directory, or when that is "" the other ledger of the configuration.
+func (w *where) source(pool, directory string) (_ keeper.Source, done func() error, err error) {
+	if directory != "" {
+		d, err := keeper.OpenDirectory(directory, pool)
+		if err != nil {
+			return nil, nil, err
+		}
+		return d, d.Close, nil
+	}
+	if w.config == "" {
+		return nil, nil, errors.New("--peer needs --config, which names the other ledger")
+	}
+	cfg, err := loadConfig(w.config, os.Environ())
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.Ledger.Copies != 2 {
+		return nil, nil, errors.New("ledger.copies is 1: the configuration names no other ledger")
+	}
+	remote, err := dialLedger(&cfg.Ledger, pool)
+	if err != nil {
+		return nil, nil, err
+	}
+	return remote, func() error { remote.Close(); return nil }, nil
 }

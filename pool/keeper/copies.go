@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -136,7 +138,7 @@ func (c *copies) first(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, errGiveWay), errors.Is(err, ledger.ErrForked), errors.Is(err, ErrCopied), errors.Is(err, ErrSecret):
+		case lasting(err):
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -184,7 +186,7 @@ func (c *copies) run(ctx context.Context) error {
 				c.log.Info().Msg("both disks hold the ledger")
 			case ctx.Err() != nil:
 				return nil
-			case errors.Is(err, ledger.ErrForked), errors.Is(err, errGiveWay), errors.Is(err, ErrCopied), errors.Is(err, ErrSecret):
+			case lasting(err):
 				return err
 			case err.Error() != said:
 				said = err.Error()
@@ -213,8 +215,15 @@ func (c *copies) meet(ctx context.Context) error {
 	if err := c.compare(ctx, g.Standing, leader); err != nil {
 		return err
 	}
+	there, err := c.peer.Files(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.published(there); err != nil {
+		return err
+	}
 	c.disk.begin()
-	err = syncFiles(ctx, c.peer, leader, c.disk.root)
+	err = syncFiles(ctx, c.peer, leader, c.disk.root, there)
 	if err == nil {
 		err = c.catchUp(ctx, leader)
 	}
@@ -235,6 +244,25 @@ func (c *copies) meet(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// published checks that this disk, which has all entries of both, has every head that the other one holds a
+// file of.
+func (c *copies) published(there []FileInfo) error {
+	for _, f := range there {
+		id, isHead := strings.CutPrefix(f.Name, HeadsDir+"/")
+		if id = strings.TrimSuffix(id, ".json"); isHead && !c.book.Has(ledger.SetHeads, id) {
+			return fmt.Errorf("%w (the other disk holds signed head %s, which neither ledger has)", settle.ErrDiskBehind, id)
+		}
+	}
+	return nil
+}
+
+// lasting reports whether an error is not one that goes by with the next try.
+func lasting(err error) bool {
+	return slices.ContainsFunc([]error{errGiveWay, ledger.ErrForked, ErrCopied, ErrSecret, settle.ErrDiskBehind}, func(is error) bool {
+		return errors.Is(err, is)
+	})
 }
 
 // greet has the other disk promise this term, or a higher one if it has promised that before.

@@ -44,11 +44,9 @@ func (k *Keeper) Hello(_ context.Context, pool string, term uint64, owner string
 
 // HeadAt implements [Peer].
 func (k *Keeper) HeadAt(_ context.Context, seq uint64) (ledger.Head, error) {
-	k.mu.Lock()
-	book := k.book
-	k.mu.Unlock()
-	if book == nil {
-		return ledger.Head{}, ErrBusy
+	book, err := k.source()
+	if err != nil {
+		return ledger.Head{}, err
 	}
 	return book.HeadAt(seq)
 }
@@ -77,6 +75,43 @@ func (k *Keeper) Files(context.Context) ([]FileInfo, error) {
 		return nil, err
 	}
 	return listFiles(k.o.Dir)
+}
+
+// source is the book, for whoever only reads.
+func (k *Keeper) source() (*ledger.Book, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.book == nil {
+		return nil, ErrBusy
+	}
+	return k.book, nil
+}
+
+// End implements [Source].
+func (k *Keeper) End(context.Context) (ledger.Head, error) {
+	book, err := k.source()
+	if err != nil {
+		return ledger.Head{}, err
+	}
+	return book.Standing().Committed, nil
+}
+
+// Lines implements [Source].
+func (k *Keeper) Lines(_ context.Context, after uint64) ([]byte, error) {
+	book, err := k.source()
+	if err != nil {
+		return nil, err
+	}
+	lines, _, err := book.Lines(after, linesBytes)
+	return lines, err
+}
+
+// List implements [Source].
+func (k *Keeper) List(context.Context) ([]FileInfo, error) { return listFiles(k.o.Dir) }
+
+// Get implements [Source].
+func (k *Keeper) Get(_ context.Context, name string, offset int64) (Part, error) {
+	return readPart(k.o.Dir, name, offset)
 }
 
 // Put implements [Peer].

@@ -320,12 +320,8 @@ func send(ctx context.Context, peer Peer, by Leader, root, name string, from int
 	}
 }
 
-// sync makes the peer's files what this disk's are.
-func syncFiles(ctx context.Context, peer Peer, by Leader, root string) error {
-	there, err := peer.Files(ctx)
-	if err != nil {
-		return err
-	}
+// syncFiles makes the peer's files, of which it has those in there, what this disk's are.
+func syncFiles(ctx context.Context, peer Peer, by Leader, root string, there []FileInfo) error {
 	here, err := listFiles(root)
 	if err != nil {
 		return err

@@ -25,7 +25,8 @@ import (
 
 // Two ledger roles talk by HTTP over TLS 1.3. Each side shows an ed25519 key of its own and takes none but the
 // one that was configured for the other: names, dates and authorities of certificates count for nothing. A
-// call is POST /POOL/hello, head, follow, cut, files or put, with one JSON object each way.
+// call is POST /POOL/hello, head, follow, cut, files or put, and end, lines, list or get for one that only reads, with
+// one JSON object each way.
 
 // Key is a ledger role's identity towards the other.
 type Key ed25519.PrivateKey
@@ -118,6 +119,8 @@ type (
 		Committed wireHead `json:"committed"`
 		Lines     []byte   `json:"lines,omitempty"`
 		Part      *Part    `json:"part,omitempty"`
+		Name      string   `json:"name,omitempty"`
+		Offset    int64    `json:"offset,omitempty"`
 	}
 	wireAnswer struct {
 		Kind      string     `json:"kind,omitempty"` // of the error
@@ -128,6 +131,8 @@ type (
 		Head      wireHead   `json:"head"`
 		Committed wireHead   `json:"committed"`
 		Files     []FileInfo `json:"files,omitempty"`
+		Lines     []byte     `json:"lines,omitempty"`
+		Part      *Part      `json:"part,omitempty"`
 	}
 )
 
@@ -146,7 +151,7 @@ func (w wireHead) head() (h ledger.Head, err error) {
 // kinds are the errors that mean the same on both sides.
 var kinds = map[string]error{
 	"term": ledger.ErrTerm, "forked": ledger.ErrForked, "behind": ledger.ErrBehind, "entry": ledger.ErrEntry,
-	"busy": ErrBusy, "copied": ErrCopied, "secret": ErrSecret,
+	"busy": ErrBusy, "copied": ErrCopied, "secret": ErrSecret, "gone": os.ErrNotExist,
 }
 
 // Server answers for the keepers of one process.
@@ -164,6 +169,7 @@ func Serve(l net.Listener, key Key, other ed25519.PublicKey, keepers map[string]
 	mux := http.NewServeMux()
 	for op, do := range map[string]func(context.Context, *Keeper, string, *wireCall, *wireAnswer) error{
 		"hello": wireHello, "head": wireHeadAt, "follow": wireFollow, "cut": wireCut, "files": wireFiles, "put": wirePut,
+		"end": wireEnd, "lines": wireLines, "list": wireList, "get": wireGet,
 	} {
 		mux.HandleFunc("POST /{pool}/"+op, func(w http.ResponseWriter, r *http.Request) {
 			var call wireCall
@@ -264,13 +270,38 @@ func wirePut(ctx context.Context, k *Keeper, _ string, call *wireCall, _ *wireAn
 	return k.Put(ctx, Leader{call.Term, call.Owner}, *call.Part)
 }
 
+func wireEnd(ctx context.Context, k *Keeper, _ string, _ *wireCall, answer *wireAnswer) error {
+	h, err := k.End(ctx)
+	answer.Head = toWire(h)
+	return err
+}
+
+func wireLines(ctx context.Context, k *Keeper, _ string, call *wireCall, answer *wireAnswer) (err error) {
+	answer.Lines, err = k.Lines(ctx, call.Seq)
+	return err
+}
+
+func wireList(ctx context.Context, k *Keeper, _ string, _ *wireCall, answer *wireAnswer) (err error) {
+	answer.Files, err = k.List(ctx)
+	return err
+}
+
+func wireGet(ctx context.Context, k *Keeper, _ string, call *wireCall, answer *wireAnswer) error {
+	p, err := k.Get(ctx, call.Name, call.Offset)
+	answer.Part = &p
+	return err
+}
+
 // Remote is the other ledger role of one pool, over the network.
 type Remote struct {
 	url    string
 	client *http.Client
 }
 
-var _ Peer = (*Remote)(nil)
+var (
+	_ Peer   = (*Remote)(nil)
+	_ Source = (*Remote)(nil)
+)
 
 // Dial returns the way to the other role; nothing is sent yet.
 func Dial(addr, pool string, key Key, other ed25519.PublicKey) (*Remote, error) {
@@ -364,4 +395,39 @@ func (r *Remote) Files(ctx context.Context) ([]FileInfo, error) {
 func (r *Remote) Put(ctx context.Context, by Leader, p Part) error {
 	_, err := r.call(ctx, "put", wireCall{Term: by.Term, Owner: by.Owner, Part: &p})
 	return err
+}
+
+// End implements [Source].
+func (r *Remote) End(ctx context.Context) (ledger.Head, error) {
+	return headOf(r.call(ctx, "end", wireCall{}))
+}
+
+// Lines implements [Source].
+func (r *Remote) Lines(ctx context.Context, after uint64) ([]byte, error) {
+	answer, err := r.call(ctx, "lines", wireCall{Seq: after})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Lines, nil
+}
+
+// List implements [Source].
+func (r *Remote) List(ctx context.Context) ([]FileInfo, error) {
+	answer, err := r.call(ctx, "list", wireCall{})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Files, nil
+}
+
+// Get implements [Source].
+func (r *Remote) Get(ctx context.Context, name string, offset int64) (Part, error) {
+	answer, err := r.call(ctx, "get", wireCall{Name: name, Offset: offset})
+	switch {
+	case err != nil:
+		return Part{}, err
+	case answer.Part == nil:
+		return Part{}, errors.New("an answer without the part of a file")
+	}
+	return *answer.Part, nil
 }

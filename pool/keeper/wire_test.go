@@ -210,12 +210,16 @@ func TestSecretsDiffer(t *testing.T) {
 	}
 }
 
-// TestRecover copies back what a restored disk lacks, and refuses what is not its continuation.
+// TestRecover copies back what a restored disk lacks, from a directory and over the network, and refuses what is
+// not its continuation.
 func TestRecover(t *testing.T) {
-	a, b := desk(t, "a", 5), desk(t, "b", 0)
-	if err := copiesTo(a, &toyLink{to: &toyNode{k: b}, state: "up"}, &toyRedis{}).begin(t.Context()); err != nil {
+	a, b, other := desk(t, "a", 5), desk(t, "b", 0), desk(t, "c", 12)
+	c := copiesTo(a, &toyLink{to: &toyNode{k: b}, state: "up"}, &toyRedis{})
+	if err := c.begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	a.book.SetCommit(c.commit)
+	put(t, a, "slices/00000000000000000001.slices", "first")
 	old := filepath.Join(t.TempDir(), "old")
 	if err := os.CopyFS(old, os.DirFS(a.o.Dir)); err != nil {
 		t.Fatal(err)
@@ -225,27 +229,85 @@ func TestRecover(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	large := strings.Repeat("0123456789", partBytes/4)
+	put(t, a, "slices/00000000000000000001.slices", "first and more")
+	put(t, a, "slices/00000000000000000002.slices", large)
 	put(t, a, "slices/open", "newer")
-	n, head, err := Recover(t.Context(), testPool, old, a.o.Dir, zerolog.Nop())
-	if err != nil || n != 4 || head != a.book.Head() {
-		t.Fatalf("%d entries up to %d: %v", n, head.Seq, err)
+	put(t, a, SecretFile, "secret")
+	put(t, a, "slices/owner", "a's own")
+	put(t, other, "slices/open", "other")
+	directory := func(k *Keeper) Source {
+		d, err := OpenDirectory(k.o.Dir, testPool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = d.Close() })
+		return d
 	}
-	if text, err := os.ReadFile(filepath.Join(old, "slices", "open")); err != nil || string(text) != "newer" {
-		t.Errorf("slices/open is %q, %v", text, err)
+	network := func(k *Keeper) Source {
+		here, there := testKey(t), testKey(t)
+		public, _ := ParsePublic(here.Public())
+		publicThere, _ := ParsePublic(there.Public())
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := Serve(l, there, public, map[string]*Keeper{testPool: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = server.Stop() })
+		r, err := Dial(l.Addr().String(), testPool, here, publicThere)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Close)
+		if _, err := r.Get(t.Context(), "slices/00000000000000000009.slices", 0); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a file that is not there: %v", err)
+		}
+		if _, err := r.Get(t.Context(), "../key", 0); err == nil || errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a file that is not copied: %v", err)
+		}
+		return r
 	}
-	book, err := ledger.Open(ledger.Options{Dir: filepath.Join(old, LedgerDir), Pool: testPool, Log: zerolog.Nop()})
-	if err != nil || book.Head() != head {
-		t.Fatalf("the recovered ledger: %v", err)
-	}
-	if err := book.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := Recover(t.Context(), testPool, old, b.o.Dir, zerolog.Nop()); err == nil {
-		t.Error("recovered from a disk that has less")
-	}
-	other := desk(t, "c", 12) // another ledger altogether
-	if _, _, err := Recover(t.Context(), testPool, old, other.o.Dir, zerolog.Nop()); !errors.Is(err, ledger.ErrForked) {
-		t.Errorf("from another ledger: %v", err)
+	a.settling, other.settling = true, true // as while they lead
+	for what, source := range map[string]func(*Keeper) Source{"directory": directory, "network": network} {
+		dir := filepath.Join(t.TempDir(), what)
+		if err := os.CopyFS(dir, os.DirFS(old)); err != nil {
+			t.Fatal(err)
+		}
+		put(t, &Keeper{o: Options{Dir: dir}}, "slices/00000000000000000003.slices", "of another way")
+		n, head, err := Recover(t.Context(), testPool, dir, source(a), zerolog.Nop())
+		if err != nil || n != 4 || head != a.book.Head() {
+			t.Fatalf("%s: %d entries up to %d: %v", what, n, head.Seq, err)
+		}
+		for name, want := range map[string]string{
+			"slices/00000000000000000001.slices": "first and more", "slices/00000000000000000002.slices": large, "slices/open": "newer", SecretFile: "secret",
+			"slices/00000000000000000003.slices": "", "slices/owner": "",
+		} {
+			if text, _ := os.ReadFile(filepath.Join(dir, name)); string(text) != want {
+				t.Errorf("%s: %s has %d bytes, want %d", what, name, len(text), len(want))
+			}
+		}
+		book, err := ledger.Open(ledger.Options{Dir: filepath.Join(dir, LedgerDir), Pool: testPool, Log: zerolog.Nop()})
+		if err != nil || book.Head() != head {
+			t.Fatalf("%s: the recovered ledger: %v", what, err)
+		}
+		if err := book.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := Recover(t.Context(), testPool, dir, source(a), zerolog.Nop()); err != nil || n != 0 {
+			t.Errorf("%s: again: %d entries, %v", what, n, err)
+		}
+		if _, _, err := Recover(t.Context(), testPool, dir, source(desk(t, "empty", 0)), zerolog.Nop()); err == nil {
+			t.Errorf("%s: recovered from a disk that has less", what)
+		}
+		if err := other.book.NoteCommitted(other.book.Head()); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Recover(t.Context(), testPool, dir, source(other), zerolog.Nop()); !errors.Is(err, ledger.ErrForked) {
+			t.Errorf("%s: from another ledger: %v", what, err)
+		}
 	}
 }
 

@@ -1,11 +1,14 @@
 package settle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/adit-pool/adit/pool"
@@ -79,6 +82,40 @@ func (s *Settler) writeHead(id string, text []byte) error {
 		return fmt.Errorf("make the directory of signed heads: %w", err)
 	}
 	return journal.ReplaceFile(s.o.FS, s.o.Heads, id+".json", text)
+}
+
+// publishedHeads checks that the book has led to every signed head whose file is here. Files outlive a ledger that is
+// restored from an older backup beside them.
+func (s *Settler) publishedHeads() error {
+	if s.o.Heads == "" {
+		return nil
+	}
+	names, err := s.o.FS.List(s.o.Heads)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("list signed heads: %w", err)
+	}
+	last := s.o.Book.Head().Seq
+	for _, name := range slices.Backward(names) { // the newest one says most
+		if filepath.Ext(name) != ".json" || s.o.Book.Has(ledger.SetHeads, strings.TrimSuffix(name, ".json")) {
+			continue
+		}
+		text, err := journal.ReadFile(s.o.FS, s.o.Heads, name)
+		if err != nil {
+			return err
+		}
+		h, err := ledger.ParseSignedHead(text)
+		if err != nil || h.Pool != s.o.Pool {
+			s.log.Warn().Err(err).Str("file", filepath.Join(s.o.Heads, name)).Msg("this is no signed head of this pool: it proves nothing")
+			continue
+		}
+		if h.Seq > last {
+			return fmt.Errorf("%w (signed head %s speaks of entry %d, the disk ends at %d)", ErrDiskBehind, h.ID, h.Seq, last)
+		}
+		if at, err := s.o.Book.HeadAt(h.Seq); err != nil || !bytes.Equal(at.Hash[:], h.Hash) {
+			return errors.Join(fmt.Errorf("%w (signed head %s, entry %d)", ErrOtherHistory, h.ID, h.Seq), err)
+		}
+	}
+	return nil
 }
 
 // loadHeads reads which heads the book has, writes those files that are missing, and returns how many slices

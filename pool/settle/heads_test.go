@@ -62,6 +62,74 @@ func TestSignedHeads(t *testing.T) {
 	}
 }
 
+// A ledger that was restored from an older backup beside the files of later heads is not gone on with, nor one
+// that those heads contradict.
+func TestBehindSignedHead(t *testing.T) {
+	dir, old := t.TempDir(), filepath.Join(t.TempDir(), "old")
+	w := newWorld(t, dir, "pplns", "2")
+	w.settle()
+	w.stop()
+	if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	e := w.edge("a", 7)
+	e.write(t, w.share(1, wn/500), w.share(2, wn/500))
+	w.flush()
+	w.settle()
+	w.streams.deliver(t, w.candidate("b", e, 1, e.shares[1]))
+	w.node.mine("b", pays(rewardScript, reward))
+	w.settle()
+	w.settle()
+	heads := w.signedHeads()
+	w.stop()
+	newest := heads[0]
+	for _, h := range heads {
+		if h.Seq > newest.Seq {
+			newest = h
+		}
+	}
+	refused := func(want error, says string) {
+		t.Helper()
+		var err error
+		if w.book, err = ledger.Open(ledger.Options{Dir: filepath.Join(w.dir, "ledger"), Pool: testPool, Log: w.log}); err != nil {
+			t.Fatal(err)
+		}
+		defer w.book.Close()
+		s, err := New(w.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		at := w.book.Head()
+		if err := s.Run(t.Context(), 9); !errors.Is(err, want) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %v", err, want)
+		}
+		if w.book.Head() != at {
+			t.Error("the ledger was written to")
+		}
+	}
+	if err := errors.Join(os.RemoveAll(filepath.Join(old, "heads")), os.CopyFS(filepath.Join(old, "heads"), os.DirFS(filepath.Join(dir, "heads")))); err != nil {
+		t.Fatal(err)
+	}
+	w.dir = old
+	refused(ErrDiskBehind, "signed head "+newest.ID)
+
+	// Another history that has grown beyond the head.
+	w.dir = dir
+	forged := *newest
+	forged.ID, forged.Hash = "20200101T000000Z", make([]byte, 32)
+	key, _ := ledger.NewHeadKey()
+	text, err := key.Sign(&forged)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "heads", forged.ID+".json"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(ErrOtherHistory, forged.ID)
+}
+
 // Somebody who has every file and both keys makes a whole history anew in which one miner has more: it is
 // right in itself, and whoever kept one head of the old one finds it.
 func TestRewrittenHistory(t *testing.T) {

@@ -83,10 +83,11 @@ type streamState struct {
 
 // The refusals of [New] and [Settler.Run] that a person has to look at.
 var (
-	// ErrDiskBehind: the mirror has entries that the ledger's disk has not.
-	ErrDiskBehind = errors.New("the ledger on disk is behind its mirror in Redis: it was restored from an older copy, or belongs to another pool")
-	// ErrOtherHistory: the mirror has other entries than the ledger's disk.
-	ErrOtherHistory = errors.New("the mirror in Redis shows another ledger than the one on disk")
+	// ErrDiskBehind: Redis, a signed head or the other disk tells of entries that the ledger's disk has not.
+	ErrDiskBehind = errors.New("the ledger on disk is behind what was published of it: it was restored from an older copy, or belongs to another pool; " +
+		"bring the newest copy back (adit ledger recover), or decide that there is none (adit ledger forget)")
+	// ErrOtherHistory: Redis or a signed head tells of other entries than the ledger's disk.
+	ErrOtherHistory = errors.New("what was published shows another ledger than the one on disk: this is the data directory of another pool, or was changed")
 )
 
 // New restores the state from disk. It does not talk to node or Redis. Close gives the files back.
@@ -179,6 +180,9 @@ func (s *Settler) term(ctx context.Context, token uint64) error {
 		Token uint64 `json:"token"`
 	}{token})
 	if err != nil {
+		return err
+	}
+	if err := s.publishedHeads(); err != nil {
 		return err
 	}
 	if err := s.notBehind(ctx); err != nil {
