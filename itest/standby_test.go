@@ -3,11 +3,14 @@
 package itest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/adit-pool/adit/kernels/sha256d"
+	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/worker"
 )
 
@@ -97,10 +101,18 @@ func TestStandby(t *testing.T) {
 	total := &outcome{done: map[string]int{}}
 	p.judge(total)
 
-	// Both once more, without miners: then the disks are the same.
-	for _, m := range p.ledgers {
-		m.up()
+	// The other disk comes from an old backup, and is brought up by the one at work without being served from.
+	slow := p.other(p.ledger)
+	p.ledger.up()
+	p.awaitActive(nil, "alone")
+	lines := oldBackup(t, slow)
+	said := p.ledger.s.adit("ledger", "recover", "--peer", "--config", slow.config)
+	if now := ledgerLines(t, slow); now < lines || !strings.Contains(said, fmt.Sprintf("%d entries were copied", now-5)) {
+		t.Errorf("the ledger had %d entries, 5 in the backup, %d after recovering: %s", lines, now, said)
 	}
+
+	// Both once more, without miners: then the disks are the same.
+	slow.up()
 	p.ledger = p.both()
 	p.other(p.ledger).s.stop() // what leads notes that it is alone; the other is a beginning of it
 	p.ledger.s.stop()
@@ -109,4 +121,49 @@ func TestStandby(t *testing.T) {
 		t.Errorf("not clean: %s", total)
 	}
 	t.Logf("%s", total)
+
+	// The backup is all that is left: it is refused, until two people decide that the rest is lost.
+	oldBackup(t, slow)
+	slow.up()
+	slow.s.await("a refusal", time.Minute, func() error {
+		reports, err := p.reports()
+		if r := reports[slow.name]; r.State != pool.LedgerStopped || !strings.Contains(r.Error, "behind what was published") {
+			return fmt.Errorf("%+v, %v", r, err)
+		}
+		return nil
+	})
+	slow.s.stop()
+	said = slow.s.adit("ledger", "forget", "--config", slow.config, "--author", "ann", "--approver", "bob", "--reason", "fire")
+	if !strings.Contains(said, "forgotten") {
+		t.Error(said)
+	}
+	slow.up()
+	p.awaitActive(p.ledger, "alone")
+	slow.s.stop()
+}
+
+// oldBackup leaves five entries of a stopped ledger, as a backup of long ago would have them, and returns how many
+// there were.
+func oldBackup(t *testing.T, m *member) int {
+	t.Helper()
+	dir := filepath.Join(m.s.dir, "bitcoin", "ledger")
+	text, err := os.ReadFile(filepath.Join(dir, "ledger.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := bytes.SplitAfter(text, []byte("\n"))
+	err = os.WriteFile(filepath.Join(dir, "ledger.log"), bytes.Join(entries[:5], nil), 0o600)
+	if err := errors.Join(err, os.Remove(filepath.Join(dir, "standing"))); err != nil {
+		t.Fatal(err)
+	}
+	return len(entries) - 1
+}
+
+func ledgerLines(t *testing.T, m *member) int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.s.dir, "bitcoin", "ledger", "ledger.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(text, []byte("\n"))
 }

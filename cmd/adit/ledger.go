@@ -183,11 +183,12 @@ decide stands in it for ever, with author, approver and reason; author and appro
   adit ledger adjust         give a miner something, or take it
   adit ledger degrade        let payouts go on with one of two disks
   adit ledger recover        copy missing entries back from the other disk
+  adit ledger forget         go on from an old backup when nothing newer is left
   adit ledger key FILE       make the key for copying between two disks
   adit ledger rebuild        fold the ledger anew from disk and compare`,
 	}
 	w.flags(cmd)
-	cmd.AddCommand(w.ledgerAsking("fees", "Show the fee schedule", "GET", "/fees", nil), feeCommand(w), adjustCommand(w), degradeCommand(w), recoverCommand(w), ledgerKeyCommand(), rebuildCommand(w))
+	cmd.AddCommand(w.ledgerAsking("fees", "Show the fee schedule", "GET", "/fees", nil), feeCommand(w), adjustCommand(w), degradeCommand(w), recoverCommand(w), forgetCommand(w), ledgerKeyCommand(), rebuildCommand(w))
 	return cmd
 }
 

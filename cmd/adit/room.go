@@ -97,7 +97,7 @@ func openRoom(ctx context.Context, cfg *Config, p *PoolConfig, w roles, store *r
 			return nil, err
 		}
 	}
-	if err := r.openStore(ctx, store); err != nil {
+	if r.store, err = openStore(ctx, store, p.ID, r.dir); err != nil {
 		return nil, err
 	}
 	if w.edge {
@@ -150,21 +150,22 @@ func ignoreClosed(f func() error) func() error {
 	}
 }
 
-// openStore opens the pool's part of Redis, and keeps the server's identity so that another server is
-// noticed.
-func (r *room) openStore(ctx context.Context, store *redis.Redis) error {
-	path := filepath.Join(r.dir, "redis.identity")
+// openStore opens a pool's part of Redis, and keeps the server's identity in the pool's directory so that another
+// server is noticed.
+func openStore(ctx context.Context, server *redis.Redis, pool, dir string) (*redis.Pool, error) {
+	path := filepath.Join(dir, "redis.identity")
 	known, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read the identity of Redis: %w", err)
+		return nil, fmt.Errorf("read the identity of Redis: %w", err)
 	}
-	if r.store, err = store.Pool(ctx, r.cfg.ID, strings.TrimSpace(string(known))); err != nil {
-		return fmt.Errorf("%w (stored in %s)", err, path)
+	store, err := server.Pool(ctx, pool, strings.TrimSpace(string(known)))
+	if err != nil {
+		return nil, fmt.Errorf("%w (stored in %s)", err, path)
 	}
-	if err := os.WriteFile(path, []byte(r.store.Identity()+"\n"), 0o600); err != nil {
-		return fmt.Errorf("keep the identity of Redis: %w", err)
+	if err := os.WriteFile(path, []byte(store.Identity()+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("keep the identity of Redis: %w", err)
 	}
-	return nil
+	return store, nil
 }
 
 // openNodes makes the ring and checks that at least one node answers and is on the right chain.

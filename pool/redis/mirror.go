@@ -217,17 +217,19 @@ func (p *Pool) undo(ctx context.Context, name string) error {
 	}
 }
 
-// ResetMirror empties the mirror, so that it can be made anew from the book's first entry.
-func (p *Pool) ResetMirror(ctx context.Context) error {
+// ForgetLedger forgets what is mirrored of the ledger and what edges were told to drop, by the holder of the
+// lease: a person decided that what the ledger's disk lacks is lost. The mirror is made anew from the book's first
+// entry.
+func (p *Pool) ForgetLedger(ctx context.Context) error {
 	sets, err := p.r.client.SMembers(ctx, p.k.docSets()).Result()
 	if err != nil {
 		return fmt.Errorf("empty the ledger mirror: %w", err)
 	}
-	keys := []string{p.k.head(), p.k.balances(), p.k.pending(), p.k.docSets()}
+	keys := []string{p.k.head(), p.k.balances(), p.k.pending(), p.k.docSets(), p.k.released()}
 	for _, s := range sets {
 		keys = append(keys, p.k.docs(s), p.k.ranks(s), p.k.entries(s))
 	}
-	if err := p.r.client.Unlink(ctx, keys...).Err(); err != nil {
+	if _, err := p.runFenced(ctx, dropLua, keys, len(keys)); err != nil {
 		return fmt.Errorf("empty the ledger mirror: %w", err)
 	}
 	return nil

@@ -13,6 +13,8 @@ import (
 
 	"github.com/adit-pool/adit/pool"
 	"github.com/adit-pool/adit/pool/ledger"
+	"github.com/adit-pool/adit/pool/settle"
+	"github.com/adit-pool/adit/pool/slice"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
@@ -156,7 +158,21 @@ func TestMirror(t *testing.T) {
 		must(t, b.rollForward(ctx, p))
 		must(t, b.check(ctx, p))
 
-		must(t, p.ResetMirror(ctx))
+		token, err := p.Acquire(ctx, "one")
+		must(t, err)
+		must(t, p.Release(ctx, "one", token))
+		if err := p.ForgetLedger(ctx); !errors.Is(err, settle.ErrLeaseLost) {
+			t.Fatalf("forgotten without the lease: %v", err)
+		}
+		must(t, b.check(ctx, p))
+		_, err = p.Acquire(ctx, "one")
+		must(t, err)
+		id := slice.StreamID{Edge: "e", Epoch: 7}
+		must(t, p.PublishReleases(ctx, map[slice.StreamID]uint64{id: 5}))
+		must(t, p.ForgetLedger(ctx))
+		if told, err := p.Releases(ctx); err != nil || len(told) > 0 {
+			t.Fatalf("still told: %v, %v", told, err)
+		}
 		if h, err := p.Head(ctx); err != nil || h != (ledger.Head{}) {
 			t.Fatalf("an empty mirror stands at %+v, %v", h, err)
 		}

@@ -58,14 +58,6 @@ func (p *Pool) Releases(ctx context.Context) (map[slice.StreamID]uint64, error) 
 	return through, nil
 }
 
-// ForgetReleases forgets what edges were told: a person decided that what is lost is lost.
-func (p *Pool) ForgetReleases(ctx context.Context) error {
-	if err := p.r.client.Del(ctx, p.k.released()).Err(); err != nil {
-		return fmt.Errorf("forget what edges were told: %w", err)
-	}
-	return nil
-}
-
 // Released is what one edge was told of its epochs, 0 where nothing is known.
 func (p *Pool) Released(ctx context.Context, edge string, epochs []uint64) ([]uint64, error) {
 	fields := make([]string, len(epochs))

@@ -40,6 +40,9 @@ var leaseLua string
 //go:embed lua/released.lua
 var releasedLua string
 
+//go:embed lua/drop.lua
+var dropLua string
+
 //go:embed lua/hold.lua
 var holdLua string
 
