@@ -52,7 +52,7 @@ func (p *Payouts) Watch(ctx context.Context, interval time.Duration, ready func(
 	for {
 		err := ready()
 		if err != nil && !waits {
-			p.log.Warn().Err(err).Str("pool", p.pool).Str("event", "payout.waits").Msg("sent payouts are not followed now")
+			p.log.Warn().Err(err).Str("pool", p.pool).Str(pool.EventField, pool.EventPayoutWaits).Msg("sent payouts are not followed now")
 		}
 		waits = err != nil
 		if !waits {
