@@ -6,5 +6,5 @@ import "time"
 
 var started = time.Now()
 
-// cpuTime is the time that passes: there is no thread's clock here.
-func cpuTime() time.Duration { return time.Since(started) }
+// ThreadTime is the time that passes: there is no thread's clock here.
+func ThreadTime() time.Duration { return time.Since(started) }

@@ -51,9 +51,13 @@ type Trial struct {
 	hash    [32]byte
 	target  [32]byte
 	nonces  []uint32 // found by the reference
+	rolled  []uint64 // nonce and version that a Rolling reference found
 }
 
 const trialFirst = 0xfffe // the first nonce
+
+// trialVersions are those of the trial of a Rolling kernel.
+var trialVersions = [...]uint32{0x20000000, 0x3fffe000, 0x00c0ffee}
 
 // NewTrial makes a trial with the answers of reference for at most count nonces.
 // An implementation may hash a whole group of lanes again when one of them may
@@ -67,7 +71,18 @@ func NewTrial(reference Kernel, count uint64, target [32]byte) *Trial {
 	}
 	t.hash = reference.Hash(&t.headers[1])
 	t.nonces, _ = t.search(reference, count)
+	if r, ok := reference.(Rolling); ok {
+		t.rolled, _ = t.searchRolled(r, count/4) // in several versions
+	}
 	return t
+}
+
+func (t *Trial) searchRolled(k Rolling, count uint64) (finds []uint64, tried uint64) {
+	tried = k.ScanVersions(&t.headers[0], trialVersions[:], trialFirst, count, &t.target, func(n uint32, version int) bool {
+		finds = append(finds, uint64(n)<<8|uint64(version))
+		return true
+	})
+	return finds, tried
 }
 
 func (t *Trial) search(k Kernel, count uint64) (nonces []uint32, tried uint64) {
@@ -87,7 +102,16 @@ func (t *Trial) Passed(k Kernel, count uint64) bool {
 	}
 	nonces, tried := t.search(k, count)
 	end, _ := slices.BinarySearch(t.nonces, trialFirst+uint32(count))
-	return tried == count && slices.Equal(nonces, t.nonces[:end])
+	if tried != count || !slices.Equal(nonces, t.nonces[:end]) {
+		return false
+	}
+	r, ok := k.(Rolling)
+	if !ok || t.rolled == nil {
+		return true
+	}
+	finds, tried := t.searchRolled(r, count/4)
+	end, _ = slices.BinarySearch(t.rolled, uint64(trialFirst+uint32(count/4))<<8)
+	return tried == count/4 && slices.Equal(finds, t.rolled[:end])
 }
 
 // Calibrate measures how long a nonce takes each usable implementation on this
@@ -96,16 +120,33 @@ func (t *Trial) Passed(k Kernel, count uint64) bool {
 // differs between CPUs that have the same ones. It takes some 2 ms an
 // implementation.
 func Calibrate(all []Implementation) []Implementation {
+	var header [HeaderSize]byte
+	var none [32]byte
+	return calibrate(all, func(k Kernel, count uint64) {
+		k.Scan(&header, 0, count, &none, func(uint32) bool { return true })
+	})
+}
+
+// CalibrateRolling is Calibrate for a search of Together versions.
+func CalibrateRolling(all []Implementation) []Implementation {
+	var header [HeaderSize]byte
+	var none [32]byte
+	var versions [Together]uint32
+	return calibrate(all, func(k Kernel, count uint64) {
+		ScanVersions(k, &header, versions[:], 0, (count+Together-1)/Together, &none, func(uint32, int) bool { return true })
+	})
+}
+
+// calibrate measures scan, which tries count hashes.
+func calibrate(all []Implementation, scan func(k Kernel, count uint64)) []Implementation {
 	const (
 		burst  = 300 * time.Microsecond
 		bursts = 3
 	)
-	var header [HeaderSize]byte
-	var none [32]byte
 	run := func(k Kernel, count uint64) time.Duration {
-		start := cpuTime()
-		k.Scan(&header, 0, count, &none, func(uint32) bool { return true })
-		return max(cpuTime()-start, 1)
+		start := ThreadTime()
+		scan(k, count)
+		return max(ThreadTime()-start, 1)
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -97,7 +97,7 @@ func (sleepy) Name() string                    { return "sleepy" }
 func (sleepy) Diff1() (target [32]byte)        { return target }
 func (sleepy) Hash(*[HeaderSize]byte) [32]byte { return [32]byte{} }
 func (s sleepy) Scan(_ *[HeaderSize]byte, _ uint32, count uint64, _ *[32]byte, _ func(uint32) bool) uint64 {
-	for end := cpuTime() + time.Duration(count)*time.Duration(s)*time.Microsecond; cpuTime() < end; {
+	for end := ThreadTime() + time.Duration(count)*time.Duration(s)*time.Microsecond; ThreadTime() < end; {
 	}
 	return count
 }

@@ -14,6 +14,7 @@ func sha256dAVX512() {
 	c := newLaneTables("avx512", 64)
 	scanLanes("scanAVX512x16", avx512{}, c, 1)
 	scanLanes("scanAVX512x32", avx512{}, c, 2)
+	scanLanesRolled("scanAVX512x32Rolled", avx512{}, c, 2)
 }
 
 // avx2 has no rotate and no three-input logic. Y15 is its own scratch.

@@ -150,11 +150,17 @@ const (
 // round does a round. wk holds K, or W+K when there is no word because it does
 // not vary.
 func (l *lanes) round(wk Mem, word Op, part int) {
-	a, b, c, d, e, f, g, h := l.state[0], l.state[1], l.state[2], l.state[3], l.state[4], l.state[5], l.state[6], l.state[7]
+	h := l.state[7]
 	l.addWord(wk, h, h)
 	if word != nil {
 		VPADDD(word, h, h)
 	}
+	l.mix(part)
+}
+
+// mix is a round after W and K were added to h.
+func (l *lanes) mix(part int) {
+	a, b, c, d, e, f, g, h := l.state[0], l.state[1], l.state[2], l.state[3], l.state[4], l.state[5], l.state[6], l.state[7]
 	l.choose(e, f, g, l.t[0])
 	VPADDD(l.t[0], h, h)
 	l.rotate(bigSigma1, e, l.t[:3])
@@ -269,24 +275,10 @@ func scanLanes(name string, m isa, c laneTables, sets int) {
 	Comment("Header, rounds 4..17")
 	each(func(i int, l *lanes) {
 		l.state = start[i]
-		nonce, mask := l.t[4], l.t[3]
-		m.move(nonces[i], nonce)
-		m.addWord(step.Offset(4), nonce, l.t[0])
-		m.move(l.t[0], nonces[i])
-		m.table(c.swap, mask)
-		VPSHUFB(mask, nonce, nonce) // word 3
-		for j, r := range l.state {
-			if j%4 == 0 { // a and e are a constant plus word 3
-				m.addWord(at(laneState+4*j), nonce, r)
-			} else {
-				m.spread(at(laneState+4*j), r)
-			}
-		}
-		l.rotate(smallSigma0, nonce, l.t[:3])
-		m.addWord(at(laneAdd+4*(18-18)), l.t[0], l.t[0])
-		l.keep(18, l.t[0])
-		m.addWord(at(laneAdd+4*(19-18)), nonce, nonce)
-		l.keep(19, nonce)
+		word3 := l.t[4]
+		l.take(nonces[i], step.Offset(4), c, word3)
+		l.begin(word3, at(laneState))
+		l.firstWords(word3, at(laneAdd))
 	})
 	for t := 4; t < 18; t++ {
 		wk := c.wk80.Offset(4 * t)
@@ -297,36 +289,21 @@ func scanLanes(name string, m isa, c laneTables, sets int) {
 	}
 	Comment("Header, rounds 18..31")
 	for t := 18; t < 32; t++ {
-		fixed := at(laneAdd + 4*(t-18))
-		v := terms{w2: true, w7: t >= 25}
-		if t != 21 && t < 25 || t >= 30 {
-			v.fixed = &fixed
-		}
 		each(func(_ int, l *lanes) {
 			if t >= 20 {
-				l.expand(t, v)
+				l.expand(t, earlyTerms(t, at(laneAdd)))
 			}
 			l.round(c.k.Offset(4*t), l.newest(t), whole)
 		})
 	}
-	each(func(_ int, l *lanes) { // the rounds that follow expect these two
-		m.spread(at(laneW16), l.t[0])
-		m.move(l.t[0], l.word(16))
-		m.spread(at(laneW16+4), l.t[0])
-		m.move(l.t[0], l.word(17))
-	})
+	each(func(_ int, l *lanes) { l.fixedWords(at(laneW16)) }) // the rounds that follow expect them
 	LEAQ(c.k.Offset(4*32), ks)
 	LEAQ(c.k.Offset(4*64), end)
 
 	Comment("Sixteen rounds of either block, from a multiple of 16")
 	Label("rounds")
 	atBody := all[0].state
-	for t := 16; t < 32; t++ {
-		each(func(_ int, l *lanes) {
-			l.expand(t, allTerms)
-			l.round(Mem{Base: ks, Disp: 4 * (t - 16)}, l.newest(t), whole)
-		})
-	}
+	sixteen(all, ks)
 	ADDQ(Imm(64), ks)
 	CMPQ(ks, end)
 	JNE(LabelRef("rounds"))
@@ -335,34 +312,7 @@ func scanLanes(name string, m isa, c laneTables, sets int) {
 	JEQ(LabelRef("tail"))
 
 	Comment("Digest, rounds 0..15")
-	each(func(_ int, l *lanes) {
-		for j, r := range l.state {
-			m.addWord(at(laneMid+4*j), r, r)
-			m.move(r, l.word(j))
-		}
-		for j := 8; j < 16; j++ {
-			m.spread(c.w32.Offset(4*j), l.t[0])
-			l.keep(j, l.t[0])
-		}
-		// Round 0 begins with a constant state: it leaves two words that
-		// vary and six that are the initial state moved down.
-		w0 := l.state[0]
-		l.state = [8]VecPhysical{l.state[7], l.state[0], l.state[1], l.state[2], l.state[3], l.state[4], l.state[5], l.state[6]}
-		m.addWord(c.first32, w0, l.state[0])
-		m.addWord(c.first32.Offset(4), w0, l.state[4])
-		for _, j := range []int{1, 2, 3, 5, 6, 7} {
-			m.spread(c.iv.Offset(4*(j-1)), l.state[j])
-		}
-	})
-	for t := 1; t < 16; t++ {
-		each(func(_ int, l *lanes) {
-			var word Op
-			if t < 8 {
-				word = l.word(t)
-			}
-			l.round(c.wk32.Offset(4*t), word, whole)
-		})
-	}
+	digestBegin(all, c, at(laneMid))
 	if all[0].state != atBody {
 		panic("registers at the end of the digest's first rounds are not those of the loop")
 	}
@@ -372,26 +322,7 @@ func scanLanes(name string, m isa, c laneTables, sets int) {
 
 	Comment("Digest, rounds 48..60")
 	Label("tail")
-	for t := 48; t <= 60; t++ {
-		part := whole
-		if t >= 57 {
-			part = onlyE
-		}
-		each(func(_ int, l *lanes) {
-			l.expand(t, allTerms)
-			l.round(c.k.Offset(4*t), l.newest(t), part)
-		})
-	}
-	Comment("Word 7 of the hash is E after round 60")
-	each(func(_ int, l *lanes) {
-		e, high := l.state[4], l.state[0]
-		m.addWord(c.iv.Offset(4*7), e, e)
-		m.table(c.swap, high)
-		VPSHUFB(high, e, e)
-		m.spread(at(laneHigh), high)
-		m.met(e, high, l.state[1])
-		JNE(LabelRef("done"))
-	})
+	digestEnd(all, c, at(laneHigh))
 	DECQ(left)
 	JNZ(LabelRef("next"))
 	Label("done")
@@ -399,4 +330,121 @@ func scanLanes(name string, m isa, c laneTables, sets int) {
 	SUBQ(left, total)
 	Store(total, ReturnIndex(0))
 	RET()
+}
+
+// take brings the set's nonces into a register as message word 3 and moves them on
+// by the word at step. word3 is t[4].
+func (l *lanes) take(nonces, step Mem, c laneTables, word3 VecPhysical) {
+	l.move(nonces, word3)
+	l.addWord(step, word3, l.t[0])
+	l.move(l.t[0], nonces)
+	l.table(c.swap, l.t[3])
+	VPSHUFB(l.t[3], word3, word3)
+}
+
+// begin is the state after round 3; from is the one without the nonce. a and e
+// are a constant plus word 3.
+func (l *lanes) begin(word3 VecPhysical, from Mem) {
+	for j, r := range l.state {
+		if j%4 == 0 {
+			l.addWord(from.Offset(4*j), word3, r)
+		} else {
+			l.spread(from.Offset(4*j), r)
+		}
+	}
+}
+
+// firstWords makes words 18 and 19, the first that vary; word3 is lost.
+func (l *lanes) firstWords(word3 VecPhysical, fixed Mem) {
+	l.rotate(smallSigma0, word3, l.t[:3])
+	l.addWord(fixed, l.t[0], l.t[0])
+	l.keep(18, l.t[0])
+	l.addWord(fixed.Offset(4), word3, word3)
+	l.keep(19, word3)
+}
+
+// earlyTerms are those of word t, 20..31, of the header's second block.
+func earlyTerms(t int, fixed Mem) terms {
+	v := terms{w2: true, w7: t >= 25}
+	if t != 21 && t < 25 || t >= 30 {
+		fixed = fixed.Offset(4 * (t - 18))
+		v.fixed = &fixed
+	}
+	return v
+}
+
+// fixedWords puts words 16 and 17, which do not vary, to the others.
+func (l *lanes) fixedWords(from Mem) {
+	for i := range 2 {
+		l.spread(from.Offset(4*i), l.t[0])
+		l.move(l.t[0], l.word(16+i))
+	}
+}
+
+// sixteen does 16 rounds and makes their words; ks is where their K are.
+func sixteen(all []*lanes, ks Register) {
+	for t := 16; t < 32; t++ {
+		for _, l := range all {
+			l.expand(t, allTerms)
+			l.round(Mem{Base: ks, Disp: 4 * (t - 16)}, l.newest(t), whole)
+		}
+	}
+}
+
+// digestBegin ends the header's hash, whose state before this block is at mid, and
+// does rounds 0..15 over it.
+func digestBegin(all []*lanes, c laneTables, mid Mem) {
+	for _, l := range all {
+		for j, r := range l.state {
+			l.addWord(mid.Offset(4*j), r, r)
+			l.move(r, l.word(j))
+		}
+		for j := 8; j < 16; j++ {
+			l.spread(c.w32.Offset(4*j), l.t[0])
+			l.keep(j, l.t[0])
+		}
+		// Round 0 begins with a constant state: it leaves two words that
+		// vary and six that are the initial state moved down.
+		w0 := l.state[0]
+		l.state = [8]VecPhysical{l.state[7], l.state[0], l.state[1], l.state[2], l.state[3], l.state[4], l.state[5], l.state[6]}
+		l.addWord(c.first32, w0, l.state[0])
+		l.addWord(c.first32.Offset(4), w0, l.state[4])
+		for _, j := range []int{1, 2, 3, 5, 6, 7} {
+			l.spread(c.iv.Offset(4*(j-1)), l.state[j])
+		}
+	}
+	for t := 1; t < 16; t++ {
+		for _, l := range all {
+			var word Op
+			if t < 8 {
+				word = l.word(t)
+			}
+			l.round(c.wk32.Offset(4*t), word, whole)
+		}
+	}
+}
+
+// digestEnd does rounds 48..60 and goes to done when a hash may meet the target,
+// whose highest word is at target.
+func digestEnd(all []*lanes, c laneTables, target Mem) {
+	for t := 48; t <= 60; t++ {
+		part := whole
+		if t >= 57 {
+			part = onlyE
+		}
+		for _, l := range all {
+			l.expand(t, allTerms)
+			l.round(c.k.Offset(4*t), l.newest(t), part)
+		}
+	}
+	Comment("Word 7 of the hash is E after round 60")
+	for _, l := range all {
+		e, high := l.state[4], l.state[0]
+		l.addWord(c.iv.Offset(4*7), e, e)
+		l.table(c.swap, high)
+		VPSHUFB(high, e, e)
+		l.spread(target, high)
+		l.met(e, high, l.state[1])
+		JNE(LabelRef("done"))
+	}
 }

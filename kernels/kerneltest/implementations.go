@@ -25,6 +25,9 @@ func RunAll(t *testing.T, all []kernels.Implementation) {
 			}
 			Run(t, impl.Kernel)
 			t.Run("every count", func(t *testing.T) { everyCount(t, impl) })
+			if _, ok := impl.Kernel.(kernels.Rolling); ok {
+				t.Run("every count of versions", func(t *testing.T) { everyCountOfVersions(t, impl) })
+			}
 		})
 	}
 }

@@ -37,6 +37,10 @@ func Run(t *testing.T, k kernels.Kernel) {
 	t.Run("ranges", func(t *testing.T) { ranges(t, k, straight, budget) })
 	t.Run("stop", func(t *testing.T) { stop(t, k) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, k) })
+	if budget >= 1000 { // what a slow kernel would show is shown by a fast one
+		t.Run("versions", func(t *testing.T) { versions(t, k, straight, budget) })
+		t.Run("versions stop", func(t *testing.T) { versionsStop(t, k) })
+	}
 }
 
 // hashFunc is a reference: header to hash in internal order.

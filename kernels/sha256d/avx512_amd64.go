@@ -15,3 +15,9 @@ func scanAVX512x16(job *[35]uint32, nonce uint32, groups int) int
 //
 //go:noescape
 func scanAVX512x32(job *[35]uint32, nonce uint32, groups int) int
+
+// scanAVX512x32Rolled tries groups of 32 nonces from nonce in each of count versions, at least one. It returns the
+// index of the first group in which a hash of any version may meet the target, or groups when there is none.
+//
+//go:noescape
+func scanAVX512x32Rolled(job *[35]uint32, versions *[16]uint32, count int, nonce uint32, groups int) int

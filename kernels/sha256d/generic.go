@@ -14,7 +14,7 @@ import (
 // faster implementations are held to. It holds no state.
 type Generic struct{}
 
-var _ kernels.Kernel = Generic{}
+var _ kernels.Rolling = Generic{}
 
 // Name is "sha256d".
 func (Generic) Name() string { return name }
@@ -43,12 +43,25 @@ func sum64Generic(dst, left, right *[32]byte) {
 // compressed once for the whole range) and restores it for each nonce. It
 // allocates per call, not per nonce.
 func (Generic) Scan(header *[kernels.HeaderSize]byte, first uint32, count uint64, target *[32]byte, found func(nonce uint32) bool) uint64 {
+	version := binary.LittleEndian.Uint32(header[:])
+	return Generic{}.ScanVersions(header, []uint32{version}, first, count, target, func(nonce uint32, _ int) bool { return found(nonce) })
+}
+
+// ScanVersions keeps such a state for each version.
+func (Generic) ScanVersions(header *[kernels.HeaderSize]byte, versions []uint32, first uint32, count uint64, target *[32]byte, found func(nonce uint32, version int) bool) uint64 {
 	count = kernels.Clip(first, count)
 	digest := sha256.New()
-	digest.Write(header[:76])
-	state, err := digest.(encoding.BinaryAppender).AppendBinary(make([]byte, 0, 128))
-	if err != nil {
-		panic(fmt.Sprintf("sha256d: save the midstate of crypto/sha256: %v", err)) // never: documented to work
+	states := make([][]byte, len(versions))
+	for i, version := range versions {
+		start := *header
+		binary.LittleEndian.PutUint32(start[:], version)
+		digest.Reset()
+		digest.Write(start[:76])
+		state, err := digest.(encoding.BinaryAppender).AppendBinary(make([]byte, 0, 128))
+		if err != nil {
+			panic(fmt.Sprintf("sha256d: save the midstate of crypto/sha256: %v", err)) // never: documented to work
+		}
+		states[i] = state
 	}
 	restore := digest.(encoding.BinaryUnmarshaler)
 	high := binary.BigEndian.Uint64(target[:])
@@ -56,16 +69,19 @@ func (Generic) Scan(header *[kernels.HeaderSize]byte, first uint32, count uint64
 	once := make([]byte, 0, sha256.Size)
 	for i := range count {
 		n := first + uint32(i)
-		if err := restore.UnmarshalBinary(state); err != nil {
-			panic(fmt.Sprintf("sha256d: restore the midstate of crypto/sha256: %v", err)) // never: our own state
-		}
 		binary.LittleEndian.PutUint32(nonce, n)
-		digest.Write(nonce)
-		hash := sha256.Sum256(digest.Sum(once))
-		if binary.LittleEndian.Uint64(hash[24:]) > high || !kernels.Meets(&hash, target) {
-			continue
+		stop := false
+		for version, state := range states {
+			if err := restore.UnmarshalBinary(state); err != nil {
+				panic(fmt.Sprintf("sha256d: restore the midstate of crypto/sha256: %v", err)) // never: our own state
+			}
+			digest.Write(nonce)
+			hash := sha256.Sum256(digest.Sum(once))
+			if binary.LittleEndian.Uint64(hash[24:]) <= high && kernels.Meets(&hash, target) && !found(n, version) {
+				stop = true
+			}
 		}
-		if !found(n) {
+		if stop {
 			return i + 1
 		}
 	}

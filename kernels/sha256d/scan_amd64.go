@@ -57,10 +57,10 @@ func assembly() (all []kernels.Implementation) {
 			impl.Off = is.lacks
 		case kernels.Disabled(name, is.name):
 			impl.Off = "turned off by " + kernels.DisableVariable
-		case is.needs(kernels.Features{SHA: true}) && !sumsRight, !trial.Passed(k, trialNonces):
+		case is.needs(kernels.Features{SHA: true}) && !sumsRight, !trial.Passed(k.kernel(), trialNonces):
 			impl.Off = "gives wrong results on this CPU"
 		default:
-			impl.Kernel = k
+			impl.Kernel = k.kernel()
 		}
 		all = append(all, impl)
 	}
@@ -128,6 +128,60 @@ func (s scanner) Scan(header *[kernels.HeaderSize]byte, first uint32, count uint
 			if hash := s.Hash(&job.header); kernels.Meets(&hash, target) && !found(n) {
 				return at + 1
 			}
+		}
+	}
+	return count
+}
+
+// kernel is s, with a search of several versions where that is faster than one after
+// another. With the SHA instructions the rounds take all the time, and the message
+// words go beside them; with AVX2 a round waits for the one before, and the words
+// that are left out would have filled the gaps.
+func (s scanner) kernel() kernels.Kernel {
+	if s.path == avx512x32 {
+		return roller{s}
+	}
+	return s
+}
+
+// roller is the scanner avx512x32 that searches several versions at once.
+type roller struct{ scanner }
+
+// ScanVersions lets the assembly find the groups of nonces of which one may meet the
+// target in one of the versions, and searches those again version by version.
+func (r roller) ScanVersions(header *[kernels.HeaderSize]byte, versions []uint32, first uint32, count uint64, target *[32]byte, found func(nonce uint32, version int) bool) uint64 {
+	count = kernels.Clip(first, count)
+	if len(versions) == 0 {
+		return count
+	}
+	states := make([][16]uint32, len(versions))
+	var one *job
+	for i, version := range versions {
+		start := *header
+		binary.LittleEndian.PutUint32(start[:], version)
+		one = newJob(&start, target)
+		copy(states[i][:8], one.state3[:])
+		copy(states[i][8:], one.mid[:])
+	}
+	words := one.forLanes() // of those that are read here, every version has the same
+	const lanes = 32
+	portion := max(chunk/uint64(len(versions)), lanes)
+	stopped := false
+	report := func(nonce uint32, version int) bool {
+		stopped = !found(nonce, version) || stopped
+		return !stopped
+	}
+	for at := uint64(0); at < count; {
+		groups := int((min(count-at, portion) + lanes - 1) / lanes)
+		nonce := first + uint32(at)
+		hit := scanAVX512x32Rolled(&words, &states[0], len(states), nonce, groups)
+		at += uint64(hit) * lanes
+		if hit == groups {
+			continue
+		}
+		at += kernels.ScanVersions(r.scanner, header, versions, first+uint32(at), min(lanes, count-at), target, report)
+		if stopped {
+			return at
 		}
 	}
 	return count

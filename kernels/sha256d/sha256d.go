@@ -23,7 +23,7 @@ const (
 // It holds no state.
 type Kernel struct{}
 
-var _ kernels.Kernel = Kernel{}
+var _ kernels.Rolling = Kernel{}
 
 // Name is "sha256d".
 func (Kernel) Name() string { return name }
@@ -40,16 +40,29 @@ func (Kernel) Scan(header *[kernels.HeaderSize]byte, first uint32, count uint64,
 	return fastest().Kernel.Scan(header, first, count, target, found)
 }
 
+// ScanVersions searches with the implementation that is fastest at that; so does
+// its first call take some milliseconds.
+func (Kernel) ScanVersions(header *[kernels.HeaderSize]byte, versions []uint32, first uint32, count uint64, target *[32]byte, found func(nonce uint32, version int) bool) uint64 {
+	return kernels.ScanVersions(fastestRolling().Kernel, header, versions, first, count, target, found)
+}
+
 var (
 	implementations = sync.OnceValue(func() []kernels.Implementation {
 		return append([]kernels.Implementation{{Name: "generic", Lanes: 1, Kernel: Generic{}}}, assembly()...)
 	})
 	calibrated = sync.OnceValue(func() []kernels.Implementation { return kernels.Calibrate(implementations()) })
 	fastest    = sync.OnceValue(func() kernels.Implementation { return kernels.Best(calibrated(), many) })
+
+	fastestRolling = sync.OnceValue(func() kernels.Implementation {
+		return kernels.Best(kernels.CalibrateRolling(implementations()), many)
+	})
 )
 
 // Fastest is the implementation that Kernel searches with.
 func Fastest() kernels.Implementation { return fastest() }
+
+// FastestRolling is the implementation that Kernel searches several versions with.
+func FastestRolling() kernels.Implementation { return fastestRolling() }
 
 // Implementations lists every implementation there is, usable here or not,
 // Generic first.

@@ -12,6 +12,7 @@ import (
 func TestKernel(t *testing.T)          { kerneltest.Run(t, sha256d.Kernel{}) }
 func TestImplementations(t *testing.T) { kerneltest.RunAll(t, sha256d.Implementations()) }
 func FuzzImplementations(f *testing.F) { kerneltest.Fuzz(f, sha256d.Implementations(), 200) }
+func FuzzVersions(f *testing.F)        { kerneltest.FuzzVersions(f, sha256d.Implementations(), 600) }
 
 func TestNoAllocationPerNonce(t *testing.T) {
 	var header [80]byte
