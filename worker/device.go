@@ -18,6 +18,14 @@ type Searcher interface {
 	Scan(ctx context.Context, header *[kernels.HeaderSize]byte, first uint32, count uint64, target *[32]byte, found func(nonce uint32) bool) (hashes uint64, err error)
 }
 
+// VersionSearcher is a Searcher that tries nonces in several versions of a header
+// at once.
+type VersionSearcher interface {
+	Searcher
+	// ScanVersions is that of kernels.Rolling for a device that may fail.
+	ScanVersions(ctx context.Context, header *[kernels.HeaderSize]byte, versions []uint32, first uint32, count uint64, target *[32]byte, found func(nonce uint32, version int) bool) (nonces uint64, err error)
+}
+
 // Device is a part of the rig that is counted, warms up and fails on its own.
 type Device struct {
 	Name    string // how it is shown and named: "cpu", "gpu0"
@@ -39,11 +47,27 @@ type Device struct {
 
 // CPU is the processor of this machine: kernel on a number of threads.
 func CPU(kernel kernels.Kernel, threads int) Device {
-	return Device{Name: "cpu", Search: cpu{kernel}, Threads: threads}
+	d := Device{Name: "cpu", Search: cpu{kernel}, Threads: threads}
+	if rolling, ok := kernel.(kernels.Rolling); ok {
+		d.Search = rollingCPU{cpu{kernel}, rolling}
+	}
+	return d
 }
 
-// cpu never fails.
+// cpu never fails. It is what other devices are judged by.
 type cpu struct{ kernels.Kernel }
+
+func (cpu) judge() {}
+
+// rollingCPU is a cpu whose kernel searches several versions at once.
+type rollingCPU struct {
+	cpu
+	rolling kernels.Rolling
+}
+
+func (c rollingCPU) ScanVersions(_ context.Context, header *[kernels.HeaderSize]byte, versions []uint32, first uint32, count uint64, target *[32]byte, found func(uint32, int) bool) (uint64, error) {
+	return c.rolling.ScanVersions(header, versions, first, count, target, found), nil
+}
 
 func (c cpu) Scan(_ context.Context, header *[kernels.HeaderSize]byte, first uint32, count uint64, target *[32]byte, found func(uint32) bool) (uint64, error) {
 	return c.Kernel.Scan(header, first, count, target, found), nil
@@ -178,7 +202,7 @@ func (d *device) searched(hashes uint64, target *[32]byte, now time.Time) error 
 	defer d.mu.Unlock()
 	d.hashes += hashes
 	d.rate.add(hashes, now)
-	if _, judge := d.Search.(cpu); judge {
+	if _, judge := d.Search.(interface{ judge() }); judge {
 		return nil
 	}
 	d.expected += float64(hashes) * chance(target)

@@ -73,6 +73,16 @@ func (l *Limit) take(ctx context.Context, most uint64) uint64 {
 	return 0
 }
 
+// owe adds hashes beyond those that were handed out last.
+func (l *Limit) owe(hashes uint64) {
+	if hashes == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.owed += float64(hashes)
+}
+
 // try hands out a portion, or says how long to wait and what may end the wait.
 func (l *Limit) try(most uint64) (n uint64, wait time.Duration, changed <-chan struct{}) {
 	l.mu.Lock()

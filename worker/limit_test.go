@@ -116,3 +116,18 @@ func TestLimitEndsWithContext(t *testing.T) {
 		t.Errorf("took %d after the context ended", n)
 	}
 }
+
+// What was handed out too much is waited for.
+func TestLimitOwes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimit(100)
+		if n := l.take(t.Context(), 5); n != 5 {
+			t.Fatalf("took %d", n)
+		}
+		l.owe(95)
+		begun := time.Now()
+		if n := l.take(t.Context(), 5); n != 5 || time.Since(begun) != time.Second {
+			t.Errorf("took %d after %v, want 5 after 1 s", n, time.Since(begun))
+		}
+	})
+}

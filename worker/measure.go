@@ -18,8 +18,10 @@ func Measure(ctx context.Context, kernel kernels.Kernel, devices []Device, warm,
 	ctx, r.stop = context.WithCancelCause(ctx)
 	defer r.stop(nil)
 	// A target that nothing meets.
+	var none [32]byte
 	r.search.set(&work{
-		job: &job{ntime: uint32(time.Now().Unix()), version: 0x20000000}, era: newEra(),
+		together: r.search.together(&none),
+		job:      &job{ntime: uint32(time.Now().Unix()), version: 0x20000000}, era: newEra(),
 		extranonce: extranonce{twoSize: 8}, mask: versionMask, received: time.Now(),
 	})
 	r.stats.start(kernel.Name(), r.devices)

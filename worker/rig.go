@@ -183,6 +183,12 @@ func newRig(o Options) (*rig, error) {
 	if len(r.devices) == 0 {
 		return nil, errors.New("worker: no device to search with")
 	}
+	r.search.rolls = true // what one batch costs must be alike for all
+	for _, d := range r.devices {
+		if _, ok := d.Search.(VersionSearcher); !ok {
+			r.search.rolls = false
+		}
+	}
 	return r, nil
 }
 

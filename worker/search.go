@@ -28,6 +28,7 @@ type search struct {
 	limit  *Limit
 	stats  *Stats
 	failed func(d *device, err error) time.Duration // counts an error, says how long to pause
+	rolls  bool                                     // every device is a VersionSearcher
 
 	current atomic.Pointer[work] // never nil
 	found   chan find            // unbuffered, never closed: a full pool slows the threads
@@ -52,6 +53,7 @@ type work struct {
 	target     [32]byte // big-endian
 	difficulty string   // as the pool wrote it
 	mask       uint32   // bits of the version to roll, 0 = none
+	together   uint64   // versions in a batch; 0 is one
 	received   time.Time
 	done       chan struct{} // closed when other work takes its place
 
@@ -60,27 +62,44 @@ type work struct {
 	mu        sync.Mutex
 	begun     bool
 	nonce     uint64 // next one, up to nonces
-	version   uint64 // index into the 2^k values of the mask
+	version   uint64 // index into the 2^k values of the mask: the batch's first
 	first     uint64 // the value of search.extranonce2 that this ntime began with
 	batch     batch  // of the header being searched
 	exhausted bool   // nothing left at this ntime
 }
 
-// batch is a range of nonces of one header, whose nonce bytes are not set.
+// batch is a range of nonces in one or more versions of a header, whose version is
+// the first of them and whose nonce bytes are not set.
 type batch struct {
 	header      [80]byte
+	versions    []uint32 // not to be written to
 	nonce       uint32
-	count       uint64
+	count       uint64 // nonces
 	extranonce2 []byte // not to be written to
 	ntime       uint32
 }
 
-// find is a batch's header with a nonce that meets the target.
+func (b *batch) hashes() uint64 { return b.count * uint64(len(b.versions)) }
+
+// find is a batch with a nonce that meets the target in the version that its header has.
 type find struct {
 	work   *work
 	batch  batch
 	nonce  uint32
 	device *device
+}
+
+// rarely is how often a hash may meet the target at most for several versions to be
+// searched at once: whatever is found makes some thousand hashes be looked at again.
+const rarely = 1e-6
+
+// together is how many versions to search at once for a share that is this hard: as
+// many as pay off, or one where speed does not matter.
+func (s *search) together(target *[32]byte) uint64 {
+	if !s.rolls || s.limit.Rate() > 0 || chance(target) > rarely {
+		return 1
+	}
+	return kernels.Together
 }
 
 func newSearch(kernel kernels.Kernel, limit *Limit, stats *Stats) *search {
@@ -126,6 +145,8 @@ func (s *search) run(ctx context.Context, d *device, thread int) {
 			wait(ctx, time.Second, w.done)
 			continue
 		}
+		// A portion of few hashes is made up to a nonce in all versions, and paid for later.
+		s.limit.owe(b.hashes() - min(b.hashes(), n))
 		begin := time.Now()
 		err := s.scan(ctx, d, thread, w, b)
 		took := time.Since(begin)
@@ -136,7 +157,7 @@ func (s *search) run(ctx context.Context, d *device, thread int) {
 		switch {
 		case took > 2*batchTime:
 			most = max(most/2, 1)
-		case took < batchTime/2 && b.count == most:
+		case took < batchTime/2 && b.hashes() > most/2:
 			most = min(most*2, maxBatch)
 		}
 		d.rest(ctx, took)
@@ -146,30 +167,43 @@ func (s *search) run(ctx context.Context, d *device, thread int) {
 // scan searches b and hands over what it finds, unless w's era ends first. What
 // the CPU does not agree with is not handed over but an error of the device.
 func (s *search) scan(ctx context.Context, d *device, thread int, w *work, b batch) error {
-	finds := make([]uint32, 0, maxFinds)
+	type found struct {
+		nonce   uint32
+		version int
+	}
+	finds := make([]found, 0, maxFinds)
+	note := func(nonce uint32, version int) bool {
+		finds = append(finds, found{nonce, version})
+		return len(finds) < maxFinds
+	}
 	for b.count > 0 {
 		finds = finds[:0]
 		d.begin(thread, time.Now())
-		hashes, err := d.Search.Scan(ctx, &b.header, b.nonce, b.count, &w.target, func(nonce uint32) bool {
-			finds = append(finds, nonce)
-			return len(finds) < maxFinds
-		})
+		var tried uint64 // nonces
+		var err error
+		if roller, ok := d.Search.(VersionSearcher); ok && len(b.versions) > 1 {
+			tried, err = roller.ScanVersions(ctx, &b.header, b.versions, b.nonce, b.count, &w.target, note)
+		} else {
+			tried, err = d.Search.Scan(ctx, &b.header, b.nonce, b.count, &w.target, func(nonce uint32) bool { return note(nonce, 0) })
+		}
 		d.done(thread)
-		if err == nil && (hashes == 0 || hashes > b.count) {
-			err = fmt.Errorf("searched %d nonces of %d", hashes, b.count)
+		if err == nil && (tried == 0 || tried > b.count) {
+			err = fmt.Errorf("searched %d nonces of %d", tried, b.count)
 		}
 		if err != nil {
-			hashes = 0
+			tried = 0
 		}
+		hashes := tried * uint64(len(b.versions))
 		s.stats.addHashes(hashes)
-		for _, nonce := range finds {
-			if !s.right(w, &b, nonce) {
-				err = errors.Join(err, fmt.Errorf("wrong result: nonce %08x does not meet the target", nonce))
+		for _, f := range finds {
+			one, ok := s.right(w, b, f.nonce, f.version)
+			if !ok {
+				err = errors.Join(err, fmt.Errorf("wrong result: nonce %08x does not meet the target", f.nonce))
 				continue
 			}
 			d.found()
 			select {
-			case s.found <- find{w, b, nonce, d}:
+			case s.found <- find{w, one, f.nonce, d}:
 			case <-w.era.over:
 				return err
 			case <-ctx.Done():
@@ -180,22 +214,28 @@ func (s *search) scan(ctx context.Context, d *device, thread int, w *work, b bat
 		if err != nil || s.current.Load() != w {
 			return err
 		}
-		b.nonce += uint32(hashes)
-		b.count -= hashes
+		b.nonce += uint32(tried)
+		b.count -= tried
 	}
 	return nil
 }
 
-// right asks the CPU whether nonce is a share of b.
-func (s *search) right(w *work, b *batch, nonce uint32) bool {
+// right asks the CPU whether nonce is a share of b in the version of this index, in
+// which it gives b.
+func (s *search) right(w *work, b batch, nonce uint32, version int) (batch, bool) {
+	if uint64(nonce-b.nonce) >= b.count || version < 0 || version >= len(b.versions) {
+		return b, false
+	}
+	b.versions = b.versions[version : version+1]
+	binary.LittleEndian.PutUint32(b.header[:], b.versions[0])
 	header := b.header
 	binary.LittleEndian.PutUint32(header[76:], nonce)
 	hash := s.kernel.Hash(&header)
-	return uint64(nonce-b.nonce) < b.count && kernels.Meets(&hash, &w.target)
+	return b, kernels.Meets(&hash, &w.target)
 }
 
-// next hands out up to n nonces that were never handed out before. counter gives
-// values of extranonce2. ok is false when all is searched for the seconds that
+// next hands out up to n hashes, and at least a nonce in all versions of a batch,
+// that were never handed out before. counter gives values of extranonce2. ok is false when all is searched for the seconds that
 // have passed since the job came.
 func (w *work) next(n uint64, counter *atomic.Uint64) (b batch, ok bool) {
 	w.mu.Lock()
@@ -210,15 +250,15 @@ func (w *work) next(n uint64, counter *atomic.Uint64) (b batch, ok bool) {
 	}
 	b = w.batch
 	b.nonce = uint32(w.nonce)
-	b.count = min(n, nonces-w.nonce)
+	b.count = min(max(n/uint64(len(b.versions)), 1), nonces-w.nonce)
 	w.nonce += b.count
 	return b, true
 }
 
 // advance goes on to the next header: version bits, then extranonce2, then ntime.
 func (w *work) advance(counter *atomic.Uint64) bool {
-	if !w.exhausted && w.version+1 < 1<<bits.OnesCount32(w.mask) {
-		w.version++
+	if next := w.version + uint64(len(w.batch.versions)); !w.exhausted && next < 1<<bits.OnesCount32(w.mask) {
+		w.version = next
 		w.setVersion()
 		return true
 	}
@@ -255,11 +295,16 @@ func (w *work) setExtranonce2(value uint64) {
 	w.setVersion()
 }
 
-// setVersion writes the version with the index spread over the bits of mask.
+// setVersion makes the batch's versions: those with the index and the next ones
+// spread over the bits of mask.
 func (w *work) setVersion() {
 	w.nonce = 0
-	version := rolled(w.job.version, w.mask, spread(w.version, w.mask))
-	binary.LittleEndian.PutUint32(w.batch.header[:], version)
+	count := min(max(w.together, 1), 1<<bits.OnesCount32(w.mask)-w.version)
+	w.batch.versions = make([]uint32, count)
+	for i := range w.batch.versions {
+		w.batch.versions[i] = rolled(w.job.version, w.mask, spread(w.version+uint64(i), w.mask))
+	}
+	binary.LittleEndian.PutUint32(w.batch.header[:], w.batch.versions[0])
 }
 
 // spread puts the low bits of index, lowest first, where mask has ones.

@@ -3,13 +3,17 @@ package worker
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"math/bits"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/adit-pool/adit/kernels"
+	"github.com/adit-pool/adit/kernels/scrypt"
 	"github.com/adit-pool/adit/kernels/sha256d"
 )
 
@@ -24,9 +28,16 @@ func sampleWork(twoSize int, mask uint32) *work {
 // Several threads drain a small space at once: every (extranonce2, ntime,
 // version) header is handed out with all its nonces, and none twice.
 func TestCursorHandsOutEachNonceOnce(t *testing.T) {
+	for _, together := range []uint64{0, 1, 3, 4, 8, 100} {
+		cursorHandsOutEachNonceOnce(t, together)
+	}
+}
+
+func cursorHandsOutEachNonceOnce(t *testing.T, together uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		const mask = 1<<13 | 1<<20 | 1<<28
 		w := sampleWork(1, mask)
+		w.together = together
 		var counter atomic.Uint64
 		counter.Store(1<<40 + 200) // wraps within the job
 		type header struct {
@@ -42,20 +53,25 @@ func TestCursorHandsOutEachNonceOnce(t *testing.T) {
 				if !ok {
 					return
 				}
-				h := header{b.extranonce2[0], b.ntime, binary.LittleEndian.Uint32(b.header[:])}
-				mu.Lock()
-				if seen[h] == nil {
-					seen[h] = map[uint32]bool{}
+				if binary.LittleEndian.Uint32(b.header[:]) != b.versions[0] || uint64(len(b.versions)) > max(together, 1) {
+					t.Errorf("header %x, versions %x", b.header, b.versions)
 				}
-				if seen[h][b.nonce] || uint64(b.nonce)+b.count > nonces {
-					t.Errorf("%+v: nonces %d+%d again or past the end", h, b.nonce, b.count)
-				}
-				seen[h][b.nonce] = true
-				nonceSum[h] += b.count
-				mu.Unlock()
-				if root := w.job.merkleRoot([]byte{9}, b.extranonce2); [32]byte(b.header[36:68]) != root ||
-					binary.LittleEndian.Uint32(b.header[68:]) != b.ntime {
-					t.Errorf("%+v: header %x does not hold its extranonce2 and ntime", h, b.header)
+				for _, version := range b.versions {
+					h := header{b.extranonce2[0], b.ntime, version}
+					mu.Lock()
+					if seen[h] == nil {
+						seen[h] = map[uint32]bool{}
+					}
+					if seen[h][b.nonce] || uint64(b.nonce)+b.count > nonces {
+						t.Errorf("%+v: nonces %d+%d again or past the end", h, b.nonce, b.count)
+					}
+					seen[h][b.nonce] = true
+					nonceSum[h] += b.count
+					mu.Unlock()
+					if root := w.job.merkleRoot([]byte{9}, b.extranonce2); [32]byte(b.header[36:68]) != root ||
+						binary.LittleEndian.Uint32(b.header[68:]) != b.ntime {
+						t.Errorf("%+v: header %x does not hold its extranonce2 and ntime", h, b.header)
+					}
 				}
 			}
 		}
@@ -245,13 +261,109 @@ func TestScanOfABatch(t *testing.T) {
 	}
 }
 
+// Shares found in several versions at once are handed over each in its own, all of
+// them and no other.
+func TestScanOfSeveralVersions(t *testing.T) {
+	const mask, count = 1<<13 | 1<<20 | 1<<27, 700
+	f := func(device *device, together uint64) {
+		t.Helper()
+		s := newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})
+		w := sampleWork(4, mask)
+		w.together = together
+		w.target[0] = 2 // one hash of some hundred
+		s.set(w)
+		b, _ := w.next(count*together, &s.extranonce2)
+		if b.count != count || uint64(len(b.versions)) != together {
+			t.Fatalf("a batch of %d nonces in %d versions", b.count, len(b.versions))
+		}
+		type share struct{ version, nonce uint32 }
+		want, got := map[share]bool{}, map[share]bool{}
+		header := b.header
+		for _, version := range b.versions {
+			binary.LittleEndian.PutUint32(header[:], version)
+			sha256d.Generic{}.Scan(&header, b.nonce, b.count, &w.target, func(nonce uint32) bool {
+				want[share{version, nonce}] = true
+				return true
+			})
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- s.scan(t.Context(), device, 0, w, b) }()
+		for open := true; open; {
+			select {
+			case f := <-s.found:
+				got[share{binary.LittleEndian.Uint32(f.batch.header[:]), f.nonce}] = true
+			case err := <-ended:
+				if open = false; err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%d versions: %d shares found, want %d", together, len(got), len(want))
+		}
+		if hashes := s.stats.Counts().Hashes; hashes != count*together {
+			t.Errorf("%d hashes counted, want %d", hashes, count*together)
+		}
+	}
+	f(sampleDevice(), 1)
+	f(sampleDevice(), 8)
+}
+
+// wrongVersion reports a version that there is not.
+type wrongVersion struct{ rollingCPU }
+
+func (wrongVersion) ScanVersions(_ context.Context, _ *[80]byte, versions []uint32, first uint32, count uint64, _ *[32]byte, found func(uint32, int) bool) (uint64, error) {
+	found(first, len(versions))
+	found(first+uint32(count), 0)
+	return count, nil
+}
+
+func TestScanOfWrongVersions(t *testing.T) {
+	s := newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})
+	w := easy(sampleWork(4, 1<<13))
+	w.together = 2
+	s.set(w)
+	b, _ := w.next(10, &s.extranonce2)
+	d := newDevice(Device{Name: "x", Search: wrongVersion{}}, time.Now())
+	if err := s.scan(t.Context(), d, 0, w, b); err == nil || strings.Count(err.Error(), "wrong result") != 2 {
+		t.Errorf("error %v, want one for each find", err)
+	}
+}
+
+// Several versions at once only where it pays: every device can, nothing limits
+// the speed, and shares are rare.
+func TestTogether(t *testing.T) {
+	hard, easy := [32]byte{6: 1}, [32]byte{1: 1}
+	f := func(rolls bool, limit float64, target [32]byte, want uint64) {
+		t.Helper()
+		s := newSearch(sha256d.Kernel{}, NewLimit(limit), &Stats{})
+		s.rolls = rolls
+		if got := s.together(&target); got != want {
+			t.Errorf("%d versions, want %d", got, want)
+		}
+	}
+	f(true, 0, hard, kernels.Together)
+	f(false, 0, hard, 1)
+	f(true, 1e6, hard, 1)
+	f(true, 0, easy, 1)
+
+	for _, k := range []kernels.Kernel{sha256d.Kernel{}, scrypt.Kernel{}} {
+		r, err := newRig(Options{Pool: "stratum+tcp://localhost:1", User: "u", Kernel: k})
+		if _, rolling := k.(kernels.Rolling); err != nil || r.search.rolls != rolling {
+			t.Errorf("%s: rolls %v (%v)", k.Name(), r.search.rolls, err)
+		}
+	}
+}
+
 // BenchmarkSearch is one thread without a limit: what is lost against the
 // kernel's own figure is the cost of handing out work.
 func BenchmarkSearch(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	s := newSearch(sha256d.Kernel{}, &Limit{}, &Stats{})
 	s.stats.start("sha256d", nil)
-	s.set(sampleWork(4, 0x1fffe000))
+	w := sampleWork(4, 0x1fffe000)
+	w.together = kernels.Together
+	s.set(w)
 	var wait sync.WaitGroup
 	wait.Go(func() { s.run(ctx, sampleDevice(), 0) })
 	for s.stats.Counts().Hashes < uint64(b.N) {

@@ -310,7 +310,8 @@ func (s *session) publish() {
 		era: s.era, extranonce: s.extranonce,
 		// Bits that the job has set stay so, and are sent: BIP310 replaces the
 		// masked bits by those sent, but ckpool only adds them.
-		mask: s.mask &^ s.work.job.version,
+		mask:     s.mask &^ s.work.job.version,
+		together: s.rig.search.together(&s.work.target),
 	}
 	s.rig.search.set(s.work)
 }

@@ -248,11 +248,16 @@ func processor() string {
 	return runtime.GOOS + "/" + runtime.GOARCH
 }
 
-// fastest names the implementation that searches on the processor.
+// fastest names the implementation that searches on the processor, and the one that
+// searches several versions when that is another.
 func fastest(kernel string) string {
 	switch kernel {
 	case "sha256d":
-		return sha256d.Fastest().Name
+		one, several := sha256d.Fastest().Name, sha256d.FastestRolling().Name
+		if one == several {
+			return one
+		}
+		return one + ", rolling " + several
 	case "scrypt":
 		return scrypt.Fastest().Name
 	}
