@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -23,17 +24,17 @@ import (
 // Result is one line. Rates are those of the best window.
 type Result struct {
 	Algorithm string  `json:"algorithm"`
-	Path      string  `json:"path"`    // an implementation, or "share": the hashing of one share in the server
+	Path      string  `json:"path"`    // an implementation, with "-rolled" its search of several versions, or "share": the hashing of one share in the server
 	Threads   int     `json:"threads"` //
 	Rate      float64 `json:"hashes_per_second"`
 
 	// LimitFraction is the rate divided by what this CPU's execution units allow
 	// at the clock it had; nil where that is not known. See limits.go.
 	LimitFraction *float64 `json:"limit_fraction"`
-	RatioGeneric  float64  `json:"ratio_to_generic"` // of the same threads and purpose
+	RatioGeneric  float64  `json:"ratio_to_generic"` // with one thread, for the same purpose
 
-	// ClockOK is that during the best window the thread had at least 95 % of the
-	// best clock that was seen; without it the line tells nothing.
+	// ClockOK is that during the best window every thread had at least 95 % of the
+	// best clock that was seen and of its processor; without it the line tells nothing.
 	ClockOK bool `json:"clock_ok"`
 }
 
@@ -41,11 +42,14 @@ type Result struct {
 type Options struct {
 	Algorithm string        // one kernel only; empty: all
 	For       time.Duration // of each line, in all its windows; 0 is 600 ms
+	Threads   []int         // how many; one: every implementation, more: the fastest. Empty: one, and one for each processor
 }
 
 const (
 	window  = 20 * time.Millisecond
 	clockOK = 0.95 // of the best clock
+
+	rolledSuffix = "-rolled"
 )
 
 // task is what is measured: one goroutine's work of n hashes.
@@ -66,6 +70,15 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	if o.For == 0 {
 		o.For = 600 * time.Millisecond
 	}
+	if len(o.Threads) == 0 {
+		o.Threads = []int{1, runtime.GOMAXPROCS(0)}
+	}
+	for _, n := range o.Threads {
+		if n < 1 || n > runtime.GOMAXPROCS(0) {
+			return nil, fmt.Errorf("bench kernels: %d threads, want 1 to %d, a processor each", n, runtime.GOMAXPROCS(0))
+		}
+	}
+	threads := slices.Compact(slices.Sorted(slices.Values(o.Threads)))
 	ports := kernels.MeasurePorts()
 	var tasks []*task
 	for _, a := range []struct {
@@ -73,7 +86,7 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 		all  []kernels.Implementation
 	}{{"sha256d", sha256d.Implementations()}, {"scrypt", scrypt.Implementations()}} {
 		if o.Algorithm == "" || o.Algorithm == a.name {
-			tasks = append(tasks, searches(a.name, a.all, ports, len(tasks))...)
+			tasks = append(tasks, searches(a.name, a.all, threads, ports, len(tasks))...)
 			tasks = append(tasks, shares(a.name, len(tasks))...)
 		}
 	}
@@ -92,10 +105,8 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			before := kernels.Clock()
-			took := t.window()
-			clock := min(before, kernels.Clock())
-			best = max(best, clock, before)
+			took, clock, highest := t.probed()
+			best = max(best, highest)
 			if rate := float64(t.count) * float64(t.result.Threads) / took.Seconds(); rate > t.result.Rate {
 				t.result.Rate, t.clock = rate, clock
 			}
@@ -115,24 +126,50 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	return results, nil
 }
 
-// window is how long each of the task's threads took for count hashes.
+// window is how long one of the task's threads took for count hashes.
 func (t *task) window() time.Duration {
 	began := time.Now()
-	if t.result.Threads == 1 {
-		t.work(t.count)
-		return time.Since(began)
-	}
-	var threads sync.WaitGroup
-	for range t.result.Threads {
-		threads.Go(func() { t.work(t.count) })
-	}
-	threads.Wait()
+	t.work(t.count)
 	return time.Since(began)
 }
 
+// probed is how long the task's threads took for count hashes each, all together, and
+// the lowest and the highest clock that they had before and after. What a thread
+// lacked of its processor in between is taken off the lowest.
+func (t *task) probed() (took time.Duration, lowest, highest float64) {
+	n := t.result.Threads
+	clocks := make([]float64, 2*n)
+	ends := make([]time.Time, n)
+	busy := make([]time.Duration, n)
+	var ready, threads sync.WaitGroup
+	ready.Add(n)
+	begin := make(chan struct{})
+	for i := range n {
+		threads.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			clocks[2*i] = kernels.Clock()
+			ready.Done()
+			<-begin
+			before := kernels.ThreadTime()
+			t.work(t.count)
+			busy[i] = kernels.ThreadTime() - before
+			ends[i] = time.Now()
+			clocks[2*i+1] = kernels.Clock()
+		})
+	}
+	ready.Wait()
+	began := time.Now()
+	close(begin)
+	threads.Wait()
+	took = slices.MaxFunc(ends, time.Time.Compare).Sub(began)
+	had := min(float64(slices.Min(busy))/float64(took), 1)
+	return took, slices.Min(clocks) * had, slices.Max(clocks)
+}
+
 // searches are all usable implementations with one thread, and the fastest with
-// one for each processor. first is the index of the first of them.
-func searches(name string, all []kernels.Implementation, ports kernels.Ports, first int) (tasks []*task) {
+// more. first is the index of the first of them.
+func searches(name string, all []kernels.Implementation, threads []int, ports kernels.Ports, first int) (tasks []*task) {
 	add := func(impl kernels.Implementation, threads int) {
 		tasks = append(tasks, &task{
 			result: Result{Algorithm: name, Path: impl.Name, Threads: threads},
@@ -144,17 +181,39 @@ func searches(name string, all []kernels.Implementation, ports kernels.Ports, fi
 			},
 		})
 	}
-	fastest := sha256d.Fastest
-	if name == "scrypt" {
-		fastest = scrypt.Fastest
-	}
-	for _, impl := range all {
-		if impl.Off == "" {
-			add(impl, 1)
+	addRolled := func(impl kernels.Implementation, threads int) {
+		if _, ok := impl.Kernel.(kernels.Rolling); !ok || impl.Name == "generic" {
+			return
 		}
+		path := impl.Name + rolledSuffix
+		tasks = append(tasks, &task{
+			result: Result{Algorithm: name, Path: path, Threads: threads},
+			lanes:  uint64(impl.Lanes) * kernels.Together, generic: first, limit: limit(name, path, ports),
+			work: func(n uint64) {
+				var header [kernels.HeaderSize]byte
+				var none [32]byte
+				versions := make([]uint32, kernels.Together)
+				kernels.ScanVersions(impl.Kernel, &header, versions, 0, n/kernels.Together, &none, nil)
+			},
+		})
 	}
-	if n := runtime.GOMAXPROCS(0); n > 1 {
-		add(fastest(), n)
+	fastest, rolling := sha256d.Fastest(), sha256d.FastestRolling()
+	if name == "scrypt" {
+		fastest, rolling = scrypt.Fastest(), kernels.Implementation{}
+	}
+	add(all[0], 1) // what the others are compared with
+	for _, n := range threads {
+		if n > 1 {
+			add(fastest, n)
+			addRolled(rolling, n)
+			continue
+		}
+		for _, impl := range all[1:] {
+			if impl.Off == "" {
+				add(impl, 1)
+				addRolled(impl, 1)
+			}
+		}
 	}
 	return tasks
 }
@@ -188,10 +247,16 @@ func WriteJSON(w io.Writer, results []Result) error {
 // WriteTable writes a table for people, and what to think of it.
 func WriteTable(w io.Writer, results []Result) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "algorithm\tpath\tthreads\thashes/s\tof limit\tx generic\tclock\t")
+	fmt.Fprintln(table, "algorithm\tpath\tthreads\thashes/s\tof limit\tx generic\tx one thread\tclock\t")
 	busy := 0
+	one := map[string]Result{}
 	for _, r := range results {
-		of, clock := "", "ok"
+		of, times, clock := "", "", "ok"
+		if same, measured := one[r.Algorithm+r.Path]; r.Threads > 1 && measured {
+			times = fmt.Sprintf("%.2f", r.Rate/same.Rate)
+		} else if r.Threads == 1 {
+			one[r.Algorithm+r.Path] = r
+		}
 		if r.LimitFraction != nil {
 			of = fmt.Sprintf("%.0f %%", *r.LimitFraction*100)
 		}
@@ -199,7 +264,7 @@ func WriteTable(w io.Writer, results []Result) error {
 			clock = "busy"
 			busy++
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%.2f\t%s\t\n", r.Algorithm, r.Path, r.Threads, rate(r.Rate), of, r.RatioGeneric, clock)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%.2f\t%s\t%s\t\n", r.Algorithm, r.Path, r.Threads, rate(r.Rate), of, r.RatioGeneric, times, clock)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write results: %w", err)
@@ -209,7 +274,7 @@ func WriteTable(w io.Writer, results []Result) error {
 	case clock == 0:
 		_, err = fmt.Fprintln(w, "The clock cannot be probed on this machine: nothing says whether it was too busy to judge.")
 	case busy > 0:
-		_, err = fmt.Fprintf(w, "The machine was too busy to judge %d of %d lines: their best window had less than 95 %% of the best clock.\n", busy, len(results))
+		_, err = fmt.Fprintf(w, "The machine was too busy to judge %d of %d lines: their best window had less than 95 %% of the best clock or of a processor for each thread.\n", busy, len(results))
 	}
 	return err
 }

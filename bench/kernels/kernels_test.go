@@ -58,6 +58,11 @@ func TestRunStops(t *testing.T) {
 	if _, err := Run(ctx, Options{Algorithm: "sha256d"}); err == nil {
 		t.Error("ran after its context had ended")
 	}
+	for _, n := range []int{0, -1, 1 << 20} {
+		if _, err := Run(t.Context(), Options{Algorithm: "sha256d", Threads: []int{n}}); err == nil {
+			t.Errorf("ran with %d threads", n)
+		}
+	}
 	if _, err := Run(t.Context(), Options{Algorithm: "x11"}); err == nil || !strings.Contains(err.Error(), `"x11"`) {
 		t.Errorf("unknown kernel: %v", err)
 	}
@@ -69,13 +74,14 @@ func TestTable(t *testing.T) {
 	err := WriteTable(&text, []Result{
 		{Algorithm: "scrypt", Path: "generic", Threads: 1, Rate: 3000, RatioGeneric: 1, ClockOK: true},
 		{Algorithm: "scrypt", Path: "avx2-8x", Threads: 1, Rate: 24e3, LimitFraction: &half, RatioGeneric: 8, ClockOK: kernels.Clock() == 0},
+		{Algorithm: "scrypt", Path: "avx2-8x", Threads: 2, Rate: 46e3, LimitFraction: &half, RatioGeneric: 16, ClockOK: true},
 	})
-	for _, want := range []string{"24.00 k", "50 %", "8.00"} {
+	for _, want := range []string{"24.00 k", "50 %", "8.00", "1.92"} {
 		if err != nil || !strings.Contains(text.String(), want) {
 			t.Errorf("no %q (%v) in\n%s", want, err, &text)
 		}
 	}
-	if kernels.Clock() != 0 && !strings.Contains(text.String(), "too busy to judge 1 of 2") {
+	if kernels.Clock() != 0 && !strings.Contains(text.String(), "too busy to judge 1 of 3") {
 		t.Errorf("busy lines are not told of in\n%s", &text)
 	}
 }
@@ -93,8 +99,25 @@ func TestLimits(t *testing.T) {
 	f("sha256d", "shani-3x", 42e6, 44e6)
 	f("sha256d", "avx2-8x", 17e6, 18.5e6)
 	f("sha256d", "avx512-16x", 34e6, 36e6)
+	f("sha256d", "avx512-32x-rolled", 40e6, 43e6)
 	f("scrypt", "avx2-6x", 32e3, 32.6e3)
-	if limit("sha256d", "generic", zen3) != 0 {
+	if limit("sha256d", "generic", zen3) != 0 || limit("sha256d", "generic-rolled", zen3) != 0 {
 		t.Error("generic code has a limit")
+	}
+}
+
+func TestChoices(t *testing.T) {
+	var text bytes.Buffer
+	choices := Choose("")
+	if err := WriteChoices(&text, choices); err != nil || len(choices) != 2 {
+		t.Fatal(choices, err)
+	}
+	for _, want := range []string{"sha256d " + sha256d.Fastest().Name, "scrypt ", " ms of processor time"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in %q", want, &text)
+		}
+	}
+	if one := Choose("scrypt"); len(one) != 1 || one[0].Algorithm != "scrypt" {
+		t.Errorf("%+v", one)
 	}
 }
