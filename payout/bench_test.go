@@ -17,6 +17,11 @@ func BenchmarkRun(b *testing.B) {
 		w.find(500_000_000_000, 1)
 		w.mine(testMaturity)
 		w.crowdOf(100_000)
+		w.opts.Book = w.book // with one fsync for all entries of a step, as in the product
+		var err error
+		if w.pay, err = New(w.opts); err != nil {
+			b.Fatal(err)
+		}
 		w.list()
 		b.StartTimer()
 		begin := time.Now()

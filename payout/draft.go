@@ -185,6 +185,7 @@ func (p *Payouts) choose(ctx context.Context) ([]*BatchDoc, []PayeeDoc, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	found := len(due)
 	for i := range screened {
 		doc := p.fold.payee(screened[i].Account)
 		if doc.Cleared == screened[i].Reason {
@@ -196,7 +197,9 @@ func (p *Payouts) choose(ctx context.Context) ([]*BatchDoc, []PayeeDoc, error) {
 		holds = append(holds, doc)
 		held = append(held, screened[i])
 	}
-	slices.SortFunc(due, order)
+	if len(due) > found {
+		slices.SortFunc(due, order)
+	}
 	slices.SortFunc(held, order)
 	slices.SortFunc(holds, func(a, b PayeeDoc) int { return bytes.Compare(a.Account[:], b.Account[:]) })
 	if len(due) == 0 {

@@ -3,9 +3,7 @@ package payout
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -33,13 +31,14 @@ type fold struct {
 
 // refresh folds the entries that were posted since the last time. It fails rather than leave one out:
 // a batch that is not seen could be paid again.
-func (p *Payouts) refresh() error {
+func (p *Payouts) refresh() error { return p.refreshTo(p.book.Head().Seq) }
+
+func (p *Payouts) refreshTo(seq uint64) error {
 	f := &p.fold
-	head := p.book.Head().Seq
-	if head < f.seq {
-		return fmt.Errorf("the ledger ends at entry %d, but entry %d was read from it", head, f.seq)
+	if seq < f.seq {
+		return fmt.Errorf("the ledger ends at entry %d, but entry %d was read from it", seq, f.seq)
 	}
-	if head == f.seq {
+	if seq == f.seq {
 		return nil
 	}
 	for e, err := range p.book.Entries(f.seq) {
@@ -55,9 +54,28 @@ func (p *Payouts) refresh() error {
 				return fmt.Errorf("read ledger entry %d: %w", e.Seq, err)
 			}
 		}
-		f.seq = e.Seq
+		if f.seq = e.Seq; f.seq == seq {
+			break
+		}
 	}
 	return nil
+}
+
+// adopt folds entries that were just posted, by the documents that they were made of: large ones need not be read
+// from the disk again. An entry that was there before is read.
+func (p *Payouts) adopt(posted []ledger.Entry, docs []*BatchDoc) error {
+	for i := range posted {
+		e := &posted[i]
+		if e.Seq <= p.fold.seq {
+			continue
+		}
+		if err := p.refreshTo(e.Seq - 1); err != nil {
+			return err
+		}
+		p.fold.batch(e, docs[i])
+		p.fold.seq = e.Seq
+	}
+	return p.refresh()
 }
 
 func (f *fold) apply(e *ledger.Entry) error {
@@ -70,29 +88,7 @@ func (f *fold) apply(e *ledger.Entry) error {
 		if d.V < docOldest || d.V > docVersion || d.ID != e.Subject.ID {
 			return fmt.Errorf("payout %s has format %d and id %.64q, this version reads formats %d to %d", e.Subject.ID, d.V, d.ID, docOldest, docVersion)
 		}
-		i, known := slices.BinarySearchFunc(f.batches, d, func(a, b *BatchDoc) int {
-			return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Part, b.Part), cmp.Compare(a.ID, b.ID))
-		})
-		if known {
-			f.batches[i] = d
-		} else {
-			f.batches = slices.Insert(f.batches, i, d)
-		}
-		f.audit(e, f.byID[d.ID], d)
-		f.byID[d.ID] = d
-		if d.loose() {
-			for _, v := range d.versions() {
-				for _, in := range v.Inputs {
-					if in.Block != nil {
-						continue
-					}
-					if f.spenders[in.TxID] == nil {
-						f.spenders[in.TxID] = map[string]*BatchDoc{}
-					}
-					f.spenders[in.TxID][d.ID] = d
-				}
-			}
-		}
+		f.batch(e, d)
 	case ledger.SetBlocks:
 		doc := new(ledger.BlockDoc)
 		if err := json.Unmarshal(e.Body, doc); err != nil {
@@ -141,6 +137,34 @@ func (f *fold) apply(e *ledger.Entry) error {
 	return nil
 }
 
+// batch takes in a batch as an entry leaves it.
+func (f *fold) batch(e *ledger.Entry, d *BatchDoc) {
+	i, known := slices.BinarySearchFunc(f.batches, d, func(a, b *BatchDoc) int {
+		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Part, b.Part), cmp.Compare(a.ID, b.ID))
+	})
+	if known {
+		f.batches[i] = d
+	} else {
+		f.batches = slices.Insert(f.batches, i, d)
+	}
+	f.audit(e, f.byID[d.ID], d)
+	f.byID[d.ID] = d
+	if !d.loose() {
+		return
+	}
+	for _, v := range d.versions() {
+		for _, in := range v.Inputs {
+			if in.Block != nil {
+				continue
+			}
+			if f.spenders[in.TxID] == nil {
+				f.spenders[in.TxID] = map[string]*BatchDoc{}
+			}
+			f.spenders[in.TxID][d.ID] = d
+		}
+	}
+}
+
 // setting reads a document that is no batch.
 func setting(e *ledger.Entry, doc any, version func() int) error {
 	if err := json.Unmarshal(e.Body, doc); err != nil {
@@ -152,18 +176,10 @@ func setting(e *ledger.Entry, doc any, version func() int) error {
 	return nil
 }
 
-// balances reads all balances as they are at the entry that the fold has come to.
+// balances reads all balances, and brings the fold to the entry that they are as of.
 func (p *Payouts) balances() (map[ledger.Account]pool.Amount, error) {
-	for range 100 {
-		if err := p.refresh(); err != nil {
-			return nil, err
-		}
-		all := maps.Collect(p.book.Balances())
-		if p.book.Head().Seq == p.fold.seq {
-			return all, nil
-		}
-	}
-	return nil, errors.New("the ledger grows faster than its balances can be read")
+	all, head := p.book.Snapshot()
+	return all, p.refreshTo(head.Seq)
 }
 
 // open returns the first batch that stands in the way of another run, nil when there is none.

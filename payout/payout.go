@@ -57,7 +57,7 @@ type Book interface {
 	Post(ledger.Entry) (ledger.Entry, error)
 	PostAll([]ledger.Entry) ([]ledger.Entry, error)
 	Balance(ledger.Account) pool.Amount
-	Balances() iter.Seq2[ledger.Account, pool.Amount]
+	Snapshot() (map[ledger.Account]pool.Amount, ledger.Head)
 	Head() ledger.Head
 	Entries(after uint64) iter.Seq2[ledger.Entry, error]
 }
@@ -293,7 +293,7 @@ func (p *Payouts) postOverdraft(d *BatchDoc, state State, note string, postings 
 		return nil, err
 	}
 	e.Overdraft = overdraft
-	if err := p.write([]ledger.Entry{e}, d, state); err != nil {
+	if err := p.write([]ledger.Entry{e}, []*BatchDoc{d}, state); err != nil {
 		return nil, err
 	}
 	return p.fold.byID[d.ID], nil
@@ -312,7 +312,7 @@ func (p *Payouts) postAll(docs []*BatchDoc, state State, note string, postings f
 	if len(docs) == 0 {
 		return nil
 	}
-	if err := p.write(entries, docs[0], state); err != nil {
+	if err := p.write(entries, docs, state); err != nil {
 		return err
 	}
 	for i, d := range docs {
@@ -337,13 +337,14 @@ func (p *Payouts) entry(d *BatchDoc, state State, note string, postings []ledger
 	}, nil
 }
 
-// write posts entries with one fsync and takes them in; d is the first one's batch.
-func (p *Payouts) write(entries []ledger.Entry, d *BatchDoc, state State) error {
-	if _, err := p.book.PostAll(entries); err != nil {
-		return fmt.Errorf("book payout %s as %s: %w", d.ID, state, err)
+// write posts entries with one fsync and takes them in with their documents, which are not changed any more.
+func (p *Payouts) write(entries []ledger.Entry, docs []*BatchDoc, state State) error {
+	posted, err := p.book.PostAll(entries)
+	if err != nil {
+		return fmt.Errorf("book payout %s as %s: %w", docs[0].ID, state, err)
 	}
-	p.log.Info().Str("pool", p.pool).Str("payout", d.ID).Str("state", string(state)).Int("batches", len(entries)).Msg("payout")
-	return p.refresh()
+	p.log.Info().Str("pool", p.pool).Str("payout", docs[0].ID).Str("state", string(state)).Int("batches", len(entries)).Msg("payout")
+	return p.adopt(posted, docs)
 }
 
 // address spells a script for people.

@@ -3,7 +3,6 @@ package payout
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -133,8 +132,8 @@ func (p *Payouts) reconcileOnce(ctx context.Context) (*Reconciliation, error) {
 			}
 		}
 	}
-	for _, account := range slices.Sorted(maps.Keys(balances)) {
-		amount := balances[account]
+	var unequal []ledger.Account
+	for account, amount := range balances {
 		kind, _, _ := strings.Cut(string(account), ":")
 		total := map[string]*pool.Amount{
 			"assets": &r.Assets, "liab": &r.Liabilities, "suspense": &r.Liabilities,
@@ -147,11 +146,18 @@ func (p *Payouts) reconcileOnce(ctx context.Context) (*Reconciliation, error) {
 			return nil, fmt.Errorf("add up %s: %w", kind, err)
 		}
 		if id, side, ok := account.Miner(); ok && side == ledger.InPayout {
-			if amount != frozen[id] {
-				differ(amount-frozen[id], "account %s has %d in payout, the open payouts hold %d", id, amount, frozen[id])
+			if amount == frozen[id] {
+				delete(frozen, id)
+				continue
 			}
-			delete(frozen, id)
+			unequal = append(unequal, account)
 		}
+	}
+	slices.Sort(unequal)
+	for _, account := range unequal {
+		id, _, _ := account.Miner()
+		differ(balances[account]-frozen[id], "account %s has %d in payout, the open payouts hold %d", id, balances[account], frozen[id])
+		delete(frozen, id)
 	}
 	for id, amount := range frozen {
 		differ(amount, "account %s has nothing in payout, the open payouts hold %d", id, amount)

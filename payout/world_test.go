@@ -1,12 +1,14 @@
 package payout
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -79,12 +81,14 @@ func (b *crashBook) PostAll(entries []ledger.Entry) ([]ledger.Entry, error) {
 	if _, err := b.dry(entries); err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		if _, err := b.Post(e); err != nil {
+	posted := make([]ledger.Entry, len(entries))
+	for i, e := range entries {
+		var err error
+		if posted[i], err = b.Post(e); err != nil {
 			return nil, err
 		}
 	}
-	return entries, nil
+	return posted, nil
 }
 
 // dry refuses what would be refused as a whole.
@@ -354,6 +358,7 @@ func (w *world) finish() {
 				all = all && (d.State == StateFinal || d.dead())
 			}
 			if all {
+				w.readAnew()
 				return
 			}
 		}
@@ -362,6 +367,25 @@ func (w *world) finish() {
 	w.dump()
 	w.t.Logf("run: %v, check: %v", w.run(), w.check())
 	w.t.Fatal("payouts do not come to an end")
+}
+
+// readAnew checks that what the process knows of its batches is what the ledger says.
+func (w *world) readAnew() {
+	w.t.Helper()
+	other, err := New(w.opts)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	all, err := other.List()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if known, read := mustJSON(w.t, w.list()), mustJSON(w.t, all); !bytes.Equal(known, read) {
+		w.t.Fatalf("known:\n%s\nread:\n%s", known, read)
+	}
+	if len(w.pay.fold.faults) != len(other.fold.faults) || !reflect.DeepEqual(w.pay.fold.spenders, other.fold.spenders) {
+		w.t.Fatal("what follows from the batches is not what follows from the ledger")
+	}
 }
 
 // dump tells what became of each batch.

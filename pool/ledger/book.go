@@ -320,6 +320,13 @@ func (b *Book) Balances() iter.Seq2[Account, pool.Amount] {
 	}
 }
 
+// Snapshot returns the balance of every account that was ever posted to, and the entry that they are as of.
+func (b *Book) Snapshot() (map[Account]pool.Amount, Head) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.balances), b.head
+}
+
 // Head is the last entry's place.
 func (b *Book) Head() Head {
 	b.mu.Lock()

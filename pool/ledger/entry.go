@@ -103,8 +103,8 @@ func (e *Entry) check() error {
 	return nil
 }
 
-// digest is what must be equal when a key comes again: kind, subject, postings, overdrafts and body without
-// its spaces. It is never stored.
+// digest is what must be equal when a key comes again: kind, subject, postings, overdrafts and body, which has no
+// spaces between its values, as the book keeps it. It is never stored.
 func (e *Entry) digest() [16]byte {
 	h := sha256.New()
 	var buf []byte
@@ -136,22 +136,27 @@ func (e *Entry) digest() [16]byte {
 		text(string(a))
 	}
 	h.Write(buf)
-	var compact bytes.Buffer
-	if json.Compact(&compact, e.Body) == nil { // else there is none
-		h.Write(compact.Bytes())
-	}
+	h.Write(e.Body)
 	return [16]byte(h.Sum(nil))
 }
 
-// encode writes e as one JSON object without a newline.
+// encode writes e, whose body has no spaces between its values, as one JSON object without a newline.
 func encode(e Entry) ([]byte, error) {
+	text := e.Body // the last member, put in as it is: it may be large
+	e.Body = nil
 	var buf bytes.Buffer
+	buf.Grow(len(text) + 200*len(e.Postings) + 500)
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(e); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEntry, err)
 	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+	line := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	if len(text) > 0 {
+		line = append(line[:len(line)-1], `,"body":`...)
+		line = append(append(line, text...), '}')
+	}
+	return line, nil
 }
 
 // appendLine appends the line of a body whose predecessor's hash is prev, and returns the line's hash.
