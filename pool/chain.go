@@ -70,6 +70,7 @@ type Chain interface {
 	PowHashes(headers [][80]byte, out []Hash)
 	// BlockID is the hash by which the network names a header.
 	BlockID(header *[80]byte) Hash
-	// MerkleRoot folds a coinbase in non-witness form with its branch: [MerkleRoot] of its id.
-	MerkleRoot(coinbase []byte, branch []Hash) Hash
+	// MerkleRoots sets roots[i] to coinbases[i], in non-witness form, folded with the branch: [MerkleRoot] of
+	// its id. Several of one job cost less a piece.
+	MerkleRoots(coinbases [][]byte, branch []Hash, roots []Hash)
 }

@@ -50,7 +50,7 @@ type Engine struct {
 	params  *Params
 	maxSolo int
 	hashing *hashing
-	drafts  sync.Pool // *draft
+	drafts  sync.Pool // *drafts
 
 	now  atomic.Pointer[generation]
 	jobs sync.Map // uint64 -> *Job: what may still be submitted for
@@ -60,12 +60,6 @@ type Engine struct {
 	lastJob     uint64
 	soloJobs    int           // in all generations
 	generations []*generation // oldest first; the last is now
-}
-
-// draft is what is put together to judge a submission; it is used again.
-type draft struct {
-	coinbase []byte
-	header   [80]byte
 }
 
 // generation is the work made from one template.
@@ -102,7 +96,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, params: cfg.Chain.Params(), maxSolo: maxSolo, hashing: newHashing(cfg.Chain.PowHashes)}
 	e.space = &space{id: cfg.Epoch}
-	e.drafts.New = func() any { return new(draft) }
+	e.drafts.New = func() any { return new(drafts) }
 	worst := &Template{Height: 1<<31 - 1, CoinbaseValue: 1, WitnessCommitment: make([]byte, 38)}
 	spec := e.spec(e.space, []Output{{Script: cfg.RewardScript, Value: 1}})
 	spec.Aux = make([]byte, MaxAuxSize)
@@ -364,123 +358,4 @@ func (e *Engine) soloJob(g *generation, w *Worker) (*Job, error) {
 	e.soloJobs++
 	g.solo.Store(w.Account, &j)
 	return &j, nil
-}
-
-// Submit judges a submission. The order is: what was issued, fields, hash; then block target, share
-// target, duplicate. A share's difficulty is the one issued with its job, whatever came later. Where the
-// proof of work is dear, duplicates and shares of a tip long replaced are not hashed, and the caller may
-// wait for its turn to be.
-func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
-	if sub.Worker < 0 || sub.Worker >= len(s.Workers) {
-		return Verdict{Reject: RejectUnauthorized}
-	}
-	is := s.issue(sub.Salt)
-	if is == nil {
-		return Verdict{Reject: RejectUnknownJob}
-	}
-	j := e.Job(is.JobID)
-	if j == nil {
-		return Verdict{Reject: RejectUnknownJob}
-	}
-	t := j.Template
-	latest := int64(t.CurTime) + int64((now.Sub(j.Created)+e.cfg.NTimeSlack)/time.Second)
-	if sub.NTime < t.MinTime || int64(sub.NTime) > latest {
-		return Verdict{Reject: RejectNTime}
-	}
-	version := t.Version
-	if sub.HasVersion {
-		mask := s.VersionMask | is.VersionMask // a mask made narrower counts for later jobs
-		if sub.VersionBits&^mask != 0 {
-			return Verdict{Reject: RejectVersion}
-		}
-		version = t.Version&^mask | sub.VersionBits
-	}
-
-	own := e.drafts.Get().(*draft)
-	defer e.drafts.Put(own)
-	own.coinbase = j.AppendCoinbase(own.coinbase[:0], sub.Salt, is.Extranonce1, &sub.Extranonce2)
-	coinbase, header := own.coinbase, &own.header
-	PutHeader(header, version, t.PrevHash, e.cfg.Chain.MerkleRoot(coinbase, j.Branch), sub.NTime, t.Bits, sub.Nonce)
-	id := e.cfg.Chain.BlockID(header)
-	key := [16]byte(id[:16])
-	_, seen := s.Seen[key]
-	tip := e.now.Load()
-	stale := tip.base.Template.PrevHash != t.PrevHash
-	pow := id
-	if e.params.SeparatePow {
-		switch {
-		case seen:
-			return Verdict{Reject: RejectDuplicate}
-		case stale && now.Sub(tip.tip) > staleGrace:
-			return Verdict{Reject: RejectStale}
-		}
-		var busy bool
-		if pow, busy = e.hashing.hash(header, s.Misses >= maxMisses); busy {
-			return Verdict{Reject: RejectBusy}
-		}
-	}
-
-	v := Verdict{Hash: pow}
-	block := j.NetworkTarget.Meets(&pow)
-	full := is.Target.Meets(&pow)
-	newest := &s.Issued[len(s.Issued)-1]
-	if full || block {
-		s.Misses = 0
-	} else {
-		s.Misses++
-	}
-	switch {
-	case seen:
-		v.Reject = RejectDuplicate
-		return v
-	case stale:
-		v.Reject = RejectStale
-		if block {
-			s.Seen[key] = sub.Salt // to be submitted once
-		}
-	case !full && !block && !newest.Target.Meets(&pow):
-		v.Reject = RejectLowDifficulty
-	default:
-		s.Seen[key] = sub.Salt
-		v.Renew = s.crowded()
-	}
-	w := &s.Workers[sub.Worker]
-	v.Share = Share{
-		Time: now.UnixMilli(), Account: w.Account, Script: w.Script, Worker: w.Name, Scheme: j.Scheme,
-		Issued: is.Work, Bits: t.Bits, Job: j.ID, Hash: key,
-	}
-	switch {
-	case stale: // refused: nothing to credit, though its block goes out
-	case full:
-		v.Share.Credit = is.Work.Min(j.NetworkWork)
-	default:
-		v.Share.Flags |= ShareEarly
-	}
-	if block {
-		v.Share.Flags |= ShareBlock
-		v.Candidate = e.candidate(j, &v.Share, header, id, coinbase)
-	}
-	return v
-}
-
-// candidate assembles the block. A template that cannot be assembled is a bug of ours or of the node's;
-// the error is kept for the log in Err.
-func (e *Engine) candidate(j *Job, sh *Share, header *[80]byte, id Hash, coinbase []byte) *Candidate {
-	t := j.Template
-	c := &Candidate{
-		Pool: e.cfg.PoolID, Height: t.Height, Hash: id, PrevHash: t.PrevHash, Bits: t.Bits,
-		Value: t.CoinbaseValue, Time: sh.Time, Epoch: e.cfg.Epoch, Share: *sh,
-	}
-	c.Block, c.Err = e.cfg.Chain.Block(nil, t, header, coinbase)
-	return c
-}
-
-// issue finds the issued job with a salt, newest first, or nil.
-func (s *Session) issue(salt uint32) *Issued {
-	for i := len(s.Issued) - 1; i >= 0; i-- {
-		if s.Issued[i].Salt == salt {
-			return &s.Issued[i]
-		}
-	}
-	return nil
 }

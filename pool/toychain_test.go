@@ -33,8 +33,10 @@ func (c *toyChain) Block(dst []byte, _ *Template, header *[80]byte, coinbase []b
 }
 func (c *toyChain) ParseCoinbase([]byte) (CoinbaseTx, error) { return CoinbaseTx{}, nil }
 func (c *toyChain) BlockID(h *[80]byte) Hash                 { return DoubleSHA256(h[:]) }
-func (c *toyChain) MerkleRoot(coinbase []byte, branch []Hash) Hash {
-	return MerkleRoot(DoubleSHA256(coinbase), branch)
+func (c *toyChain) MerkleRoots(coinbases [][]byte, branch []Hash, roots []Hash) {
+	for i, b := range coinbases {
+		roots[i] = MerkleRoot(DoubleSHA256(b), branch)
+	}
 }
 func (c *toyChain) PowHashes(headers [][80]byte, out []Hash) {
 	for i := range headers {

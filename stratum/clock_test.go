@@ -226,9 +226,9 @@ type slowJudge struct {
 	letGo chan struct{}
 }
 
-func (p slowJudge) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (pool.Verdict, *pool.Commit) {
+func (p slowJudge) Submit(s *pool.Session, batch []pool.Judged, now time.Time) {
 	<-p.letGo
-	return p.Pool.Submit(s, sub, now)
+	p.Pool.Submit(s, batch, now)
 }
 
 // A connection whose share waits to be judged delays no other connection's job.

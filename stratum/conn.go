@@ -40,6 +40,7 @@ type Conn struct {
 	bucket   bucket
 	malforms int
 	turns    int             // messages that may go through the gate
+	paid     bool            // the next message has waited for its turn
 	plain    syscall.RawConn // nc itself, when nothing stands on it
 	got      []byte          // what try read
 	gotErr   error
@@ -52,28 +53,27 @@ type Conn struct {
 	place   *list.Element // among those without work
 
 	// Guarded by mu.
-	mu       sync.Mutex
-	session  *pool.Session // nil until the dialect asks for it
-	state    any           // the dialect's
-	users    map[string]int
-	ticket   Ticket         // of the session, zero before it subscribed
-	account  pool.AccountID // of the first user, or of the session that was resumed
-	bound    bool           // only users of this account are taken
-	known    bool           // account is set
-	out      outbox
-	renew    bool            // issue the current job again
-	after    uint64          // no job before the replies up to here are written
-	now      time.Time       // of the message in hand
-	sub      pool.Submission // of the message in hand; here, not to be allocated
-	accepted bool            // the message in hand was an accepted share
-	admitted bool            // it was a login that added a user
-	shares   int             // accepted, not early
-	refusals [numStrikes]int // without an accepted share between them
-	lastHash [16]byte        // of the accepted share in hand
-	read     int             // bytes of the reader's buffer beyond what it borrows
-	held     int64           // what it was counted as holding
-	readDone bool
-	reason   Close
+	mu        sync.Mutex
+	session   *pool.Session // nil until the dialect asks for it
+	state     any           // the dialect's
+	users     map[string]int
+	ticket    Ticket         // of the session, zero before it subscribed
+	account   pool.AccountID // of the first user, or of the session that was resumed
+	bound     bool           // only users of this account are taken
+	known     bool           // account is set
+	out       outbox
+	renew     bool            // issue the current job again
+	after     uint64          // no job before the replies up to here are written
+	now       time.Time       // of the messages in hand
+	batch     *batch          // their shares, nil when there are none that wait
+	submitted bool            // the message in hand was a share to be judged
+	admitted  bool            // it was a login that added a user
+	shares    int             // accepted, not early
+	refusals  [numStrikes]int // without an accepted share between them
+	read      int             // bytes of the reader's buffer beyond what it borrows
+	held      int64           // what it was counted as holding
+	readDone  bool
+	reason    Close
 
 	encrypted bool // it speaks TLS
 }

@@ -30,11 +30,11 @@ func (p buggy) Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, er
 	return p.Pool.Issue(s, now)
 }
 
-func (p buggy) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (pool.Verdict, *pool.Commit) {
+func (p buggy) Submit(s *pool.Session, batch []pool.Judged, now time.Time) {
 	if s.Workers[0].User == "testsubmit" {
 		panic("bug in a share")
 	}
-	return p.Pool.Submit(s, sub, now)
+	p.Pool.Submit(s, batch, now)
 }
 
 type lockedBuffer struct {

@@ -16,9 +16,12 @@ type Dialect interface {
 	Limit(ready bool) int
 	// Frame is the length of the first whole message in b with its framing, 0 when there is none yet.
 	Frame(b []byte) int
-	// Message handles one framed message and appends the replies to it to dst. It is called with the
-	// connection's lock held and keeps neither slice.
+	// Message handles one framed message and appends the replies to it to dst; a share's goes through
+	// [Conn.Submit]. It is called with the connection's lock held and keeps neither slice.
 	Message(c *Conn, dst, msg []byte) ([]byte, Outcome)
+	// AppendRefusal appends the reply to a share that was not accepted, in the place of the reply that Submit was
+	// given for it.
+	AppendRefusal(c *Conn, dst, reply []byte, r pool.Reject) []byte
 	// AppendJob appends what tells a miner to work on an issued job, its difficulty before it where it
 	// differs from the last one told. Called as Message is.
 	AppendJob(c *Conn, dst []byte, is pool.Issued, job *pool.Job) []byte

@@ -17,9 +17,12 @@ func NewConnForTest(s *Server, nc net.Conn) *ConnForTest {
 	return &ConnForTest{c: newConn(s, nc), buf: make([]byte, 0, 1<<16)}
 }
 
-// Exchange handles one message and returns what the writer would send after it, valid until the next call.
+// Exchange handles whole messages without waiting for their turn and returns what the writer would send after it, valid until the next call.
 func (t *ConnForTest) Exchange(msg []byte) []byte {
-	t.c.handle(msg)
+	for len(msg) > 0 {
+		used, _, _, _ := t.c.handle(msg)
+		msg = msg[used:]
+	}
 	t.buf, _, _, _ = t.c.next(t.buf[:0])
 	return t.buf
 }

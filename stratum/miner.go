@@ -238,31 +238,77 @@ func (c *Conn) other() bool {
 	return s.Assignable(job.NetworkDifficulty) != s.Issued[len(s.Issued)-1].Difficulty
 }
 
-// Submit has the pool judge a share. For an accepted one the reply is to be held until the commit is done,
-// see Hold.
-func (c *Conn) Submit(sub pool.Submission) (pool.Reject, *pool.Commit) {
-	c.sub = sub
-	v, commit := c.srv.opts.Pool.Submit(c.session, &c.sub, c.now)
-	if v.Reject != pool.Accepted {
-		c.blame(v.Reject)
-		return v.Reject, nil
+// maxBatch is how many shares of a connection are judged together at most.
+const maxBatch = 16
+
+// Submit has the pool judge a share, together with others that have come already. The caller has appended to
+// Message's dst, from start to end, the reply for an accepted one; it leaves when the share is durable, or
+// [Dialect.AppendRefusal] replaces it.
+func (c *Conn) Submit(sub *pool.Submission, start, end int) {
+	if c.batch == nil {
+		c.batch = c.srv.batches.Get().(*batch)
 	}
-	c.lastHash = v.Share.Hash
-	c.accepted, c.refusals = true, [numStrikes]int{}
-	if v.Share.Flags&pool.ShareEarly == 0 {
-		c.shares++
-		for i := len(c.session.Issued) - 1; i >= 0; i-- {
-			if is := &c.session.Issued[i]; is.Salt == sub.Salt {
-				c.session.Vardiff.Share(c.now, is.Difficulty)
-				break
-			}
-		}
+	c.batch.shares[c.batch.n].Submission = *sub
+	c.batch.n++
+	c.out.held = append(c.out.held, held{start: start, end: end, reject: pool.RejectInternal}) // until it is judged
+	c.submitted = true
+	if c.batch.n == maxBatch {
+		c.judge()
+	}
+}
+
+// batch is shares of one connection that wait to be judged.
+type batch struct {
+	n      int
+	shares [maxBatch]pool.Judged
+}
+
+// judge has the pool judge the shares that wait for it; theirs are the last held replies. Caller holds mu.
+func (c *Conn) judge() {
+	if c.batch == nil {
+		return
+	}
+	b := c.batch
+	c.batch = nil // also when the pool panics
+	shares, replies := b.shares[:b.n], c.out.held[len(c.out.held)-b.n:]
+	c.srv.opts.Pool.Submit(c.session, shares, c.now)
+	full := false // a share of its job's difficulty is among them
+	for i := range shares {
+		full = c.judged(&shares[i], &replies[i]) || full
+	}
+	clear(shares)
+	b.n = 0
+	c.srv.batches.Put(b)
+	if full {
 		c.vardiff(c.now)
 	}
-	if v.Renew {
+}
+
+// judged notes what became of a share, and reports whether it counts for vardiff. Caller holds mu.
+func (c *Conn) judged(j *pool.Judged, reply *held) bool {
+	reply.reject = j.Reject
+	if j.Reject != pool.Accepted {
+		c.bucket.charge(idleCost - 1)
+		c.blame(j.Reject)
+		return false
+	}
+	reply.commit, reply.hash = j.Commit, j.Share.Hash
+	c.malforms, c.refusals = 0, [numStrikes]int{}
+	c.idle.Store(0)
+	if j.Renew {
 		c.renew = true
 	}
-	return pool.Accepted, commit
+	if j.Share.Flags&pool.ShareEarly != 0 {
+		return false
+	}
+	c.shares++
+	for i := len(c.session.Issued) - 1; i >= 0; i-- {
+		if is := &c.session.Issued[i]; is.Salt == j.Salt {
+			c.session.Vardiff.Share(c.now, is.Difficulty)
+			break
+		}
+	}
+	return true
 }
 
 // vardiff asks for a job of another difficulty if the session's no longer fits. Caller holds mu.
@@ -291,13 +337,6 @@ func (c *Conn) Refuse(user int, r pool.Reject) {
 	if c.session != nil {
 		c.srv.opts.Pool.Rejected(c.session, user, r)
 	}
-}
-
-// Hold marks the end of the replies, dst[start:fail] in Message's dst, as waiting for a commit: when it
-// succeeds dst[start:ok] is sent, else dst[ok:fail], and the share of the message in hand is one that was never
-// seen.
-func (c *Conn) Hold(commit *pool.Commit, start, ok, fail int) {
-	c.out.held = append(c.out.held, held{commit, c.lastHash, start, ok, fail})
 }
 
 // printableTo keeps of b what may stand in logs and on pages, and no more than limit bytes.

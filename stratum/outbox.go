@@ -2,10 +2,10 @@ package stratum
 
 import "github.com/adit-pool/adit/pool"
 
-// outbox is the replies of one connection in the order of their requests. Some are held: which of two
-// texts they become is known when a commit is done.
+// outbox is the replies of one connection in the order of their requests. Some are held: whether they stay as
+// they are or become refusals is known when a commit is done.
 type outbox struct {
-	buf    []byte // replies not yet taken; of a held one both texts, the good one first
+	buf    []byte // replies not yet taken
 	held   []held
 	queued uint64 // bytes ever put into buf
 	taken  uint64 // bytes ever taken out of buf
@@ -13,11 +13,17 @@ type outbox struct {
 	failed [][16]byte // shares whose commit failed, told since the last look
 }
 
-// held is one reply that waits. Offsets are into buf.
+// held is one reply to a share, buf[start:end].
 type held struct {
-	commit          *pool.Commit
-	hash            [16]byte // of the share
-	start, ok, fail int      // good text buf[start:ok], bad text buf[ok:fail]
+	commit     *pool.Commit // nil: there is nothing to wait for
+	hash       [16]byte     // of the share
+	start, end int
+	reject     pool.Reject // what it was judged
+}
+
+// refuser makes the reply to a refused share from that to an accepted one.
+type refuser interface {
+	appendRefusal(dst, reply []byte, r pool.Reject) []byte
 }
 
 // mark is the place after all that was put in so far, for passed.
@@ -36,6 +42,9 @@ func (o *outbox) put(buf []byte) {
 
 // settle makes s forget a share whose commit has failed; false when its fate is not known yet.
 func (h *held) settle(s *pool.Session) bool {
+	if h.commit == nil {
+		return true
+	}
 	select {
 	case <-h.commit.Done():
 		if h.commit.Err() != nil {
@@ -66,28 +75,35 @@ func (o *outbox) forget(s *pool.Session) {
 }
 
 // take appends to dst the replies up to the first one whose commit is not done, and returns that commit's
-// channel, or nil when nothing is held.
-func (o *outbox) take(dst []byte) ([]byte, <-chan struct{}) {
+// channel, or nil when nothing is held. Refusals are by r.
+func (o *outbox) take(dst []byte, r refuser) ([]byte, <-chan struct{}) {
 	at, n := 0, 0
 	var wait <-chan struct{}
-	for _, h := range o.held {
-		select {
-		case <-h.commit.Done():
-		default:
-			wait = h.commit.Done()
+	var done *pool.Commit // the last one seen to be
+	for i := range o.held {
+		h := &o.held[i]
+		if h.commit != nil && h.commit != done {
+			select {
+			case <-h.commit.Done():
+				done = h.commit
+			default:
+				wait = h.commit.Done()
+			}
 		}
-		dst = append(dst, o.buf[at:h.start]...)
-		at = h.start
 		if wait != nil {
+			dst = append(dst, o.buf[at:h.start]...)
+			at = h.start
 			break
 		}
-		if h.commit.Err() == nil {
-			dst = append(dst, o.buf[h.start:h.ok]...)
-		} else {
-			dst = append(dst, o.buf[h.ok:h.fail]...)
+		if h.commit != nil && h.commit.Err() != nil {
+			h.reject = pool.RejectInternal
 			o.failed = append(o.failed, h.hash)
 		}
-		at = h.fail
+		if h.reject != pool.Accepted {
+			dst = append(dst, o.buf[at:h.start]...)
+			dst = r.appendRefusal(dst, o.buf[h.start:h.end], h.reject)
+			at = h.end
+		}
 		n++
 	}
 	if wait == nil {
@@ -103,7 +119,7 @@ func (o *outbox) take(dst []byte) ([]byte, <-chan struct{}) {
 	o.held = o.held[:copy(o.held, o.held[n:])]
 	for i := range o.held {
 		h := &o.held[i]
-		h.start, h.ok, h.fail = h.start-at, h.ok-at, h.fail-at
+		h.start, h.end = h.start-at, h.end-at
 	}
 	if len(o.buf) == 0 && cap(o.buf) > outboxKeep {
 		o.buf = nil // an idle connection holds no buffer

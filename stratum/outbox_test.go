@@ -9,6 +9,13 @@ import (
 	"pgregory.net/rapid"
 )
 
+// numbered puts a refusal before the reply that it replaces.
+type numbered struct{}
+
+func (numbered) appendRefusal(dst, reply []byte, r pool.Reject) []byte {
+	return fmt.Appendf(dst, "not %d: %s", r, reply)
+}
+
 // TestOutbox compares with a list of replies: whatever is put, held, finished and taken, what comes out is
 // the longest run of decided replies, each once, in order.
 func TestOutbox(t *testing.T) {
@@ -30,15 +37,24 @@ func TestOutbox(t *testing.T) {
 				model = append(model, reply{ok: text})
 			case 1:
 				n++
-				r := reply{pool.NewCommit(), fmt.Sprintf("yes%d\n", n), fmt.Sprintf("no%d\n", n)}
-				start := len(o.buf)
-				buf := append(o.buf, r.ok...)
-				ok := len(buf)
-				buf = append(buf, r.fail...)
-				o.held = append(o.held, held{commit: r.commit, start: start, ok: ok, fail: len(buf)})
-				o.put(buf)
+				r := reply{pool.NewCommit(), fmt.Sprintf("yes%d\n", n), fmt.Sprintf("not %d: yes%d\n", pool.RejectInternal, n)}
+				h := held{commit: r.commit, start: len(o.buf), end: len(o.buf) + len(r.ok)}
+				switch rapid.IntRange(0, 2).Draw(t, "kind") {
+				case 0:
+					open = append(open, r.commit)
+				case 1: // of the commit before
+					if len(open) == 0 {
+						open = append(open, r.commit)
+					}
+					h.commit = open[len(open)-1]
+					r.commit = h.commit
+				case 2: // refused at once
+					h.commit, h.reject, r.commit = nil, pool.RejectStale, nil
+					r.ok = fmt.Sprintf("not %d: yes%d\n", pool.RejectStale, n)
+				}
+				o.held = append(o.held, h)
+				o.put(append(o.buf, fmt.Sprintf("yes%d\n", n)...))
 				model = append(model, r)
-				open = append(open, r.commit)
 			case 2:
 				if len(open) > 0 {
 					i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
@@ -51,7 +67,7 @@ func TestOutbox(t *testing.T) {
 				}
 			case 3:
 				mark := o.mark()
-				got, wait := o.take(nil)
+				got, wait := o.take(nil, numbered{})
 				want := ""
 				for len(model) > 0 {
 					r := model[0]

@@ -19,9 +19,9 @@ type Pool interface {
 	Authorize(user, password string) (pool.Worker, error)
 	// Issue freezes the session's wanted difficulty into a new issue of the current job.
 	Issue(*pool.Session, time.Time) (pool.Issued, *pool.Job, error)
-	// Submit judges a share. An accepted one comes with the commit that makes it durable; it is
-	// acknowledged when that is done.
-	Submit(*pool.Session, *pool.Submission, time.Time) (pool.Verdict, *pool.Commit)
+	// Submit judges shares that came together, in their order. An accepted one gets the commit that makes it
+	// durable; it is acknowledged when that is done. The batch is not kept.
+	Submit(*pool.Session, []pool.Judged, time.Time)
 	// Rejected counts a submission that was refused before it could be judged; worker is -1 when unknown.
 	Rejected(s *pool.Session, worker int, r pool.Reject)
 	// Current is the newest job, nil before the first.

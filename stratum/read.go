@@ -32,22 +32,20 @@ func (c *Conn) receive() Close {
 	for {
 		used := 0
 		for {
-			size := o.Dialect.Frame(buf[used:n])
-			if size == 0 {
+			took, pause := 0, pause{}
+			var why Close
+			if took, ready, pause, why = c.handle(buf[used:n]); why != CloseNone {
+				return why
+			}
+			if used += took; took > 0 {
+				last, begun = c.now, time.Time{}
+			}
+			if pause.none() {
 				break
 			}
-			if size > o.Dialect.Limit(ready) {
-				return CloseLongLine
-			}
-			if why := c.await(); why != CloseNone {
+			if why = c.await(pause); why != CloseNone {
 				return why
 			}
-			var why Close
-			if ready, why = c.handle(buf[used : used+size]); why != CloseNone {
-				return why
-			}
-			used += size
-			last, begun = c.now, time.Time{}
 		}
 		if used > 0 { // the replies to all that came together leave together
 			c.poke()
@@ -108,27 +106,41 @@ func (c *Conn) receive() Close {
 	}
 }
 
-// await lets the connection's rate and its unread replies slow it down: a peer is read no faster than it
-// may ask and than it listens.
-func (c *Conn) await() Close {
-	if wait := c.bucket.take(time.Now()); wait > 0 {
-		c.srv.counters.throttled.Add(1)
-		c.poke()
-		if why := c.pause(wait + throttlePause); why != CloseNone {
-			return why
+// pause is why a message is not handled yet.
+type pause struct {
+	wait time.Duration // for its turn
+	full bool          // the peer has not read what it was told
+}
+
+func (p pause) none() bool { return p == pause{} }
+
+// turn says whether the next message must wait: a peer is read no faster than it may ask and than it listens.
+// Caller holds mu.
+func (c *Conn) turn() pause {
+	if !c.paid {
+		c.paid = true
+		if wait := c.bucket.take(c.now); wait > 0 {
+			c.srv.counters.throttled.Add(1)
+			return pause{wait: wait + throttlePause}
 		}
 	}
-	if c.turns--; c.turns < 0 && c.idle.Load() >= idleRun {
-		c.turns = idleTurn - 1
-		if wait := c.srv.gate.reserve(time.Now()); wait >= idleGrain {
+	if c.turns == 0 && c.idle.Load() >= idleRun {
+		c.turns = idleTurn
+		if wait := c.srv.gate.reserve(c.now); wait >= idleGrain {
 			c.srv.counters.queued.Add(1)
-			if wait >= throttlePause {
-				c.poke()
-			}
-			if why := c.pause(wait); why != CloseNone {
-				return why
-			}
+			return pause{wait: wait}
 		}
+	}
+	return pause{full: len(c.out.buf) > outboxLimit}
+}
+
+// await waits until a message may be handled, or says why the connection ends meanwhile.
+func (c *Conn) await(p pause) Close {
+	if !p.full {
+		if p.wait >= throttlePause {
+			c.poke()
+		}
+		return c.pause(p.wait)
 	}
 	for {
 		c.mu.Lock()
@@ -148,52 +160,89 @@ func (c *Conn) await() Close {
 	}
 }
 
-// handle gives one message to the dialect.
-func (c *Conn) handle(msg []byte) (ready bool, why Close) {
+// handle gives the whole messages at the start of b to the dialect, up to one that must wait; shares among them
+// are judged together.
+func (c *Conn) handle(b []byte) (used int, ready bool, p pause, why Close) {
 	s := c.srv
-	s.counters.messages.Add(1)
-	outcome, ready, accepted, proven, why := c.message(msg)
-	if c.idle.Load() >= idleRun {
-		s.gate.took(time.Since(c.now))
-	} else {
-		c.idle.Add(1)
+	idle := c.idle.Load() >= idleRun
+	messages, proven := 0, false
+	used, messages, ready, proven, p, why = c.messages(b)
+	if messages == 0 {
+		return used, ready, p, why
 	}
-	if accepted {
-		c.idle.Store(0)
-	}
-	if !accepted && !c.admitted {
-		c.bucket.charge(idleCost - 1)
+	s.counters.messages.Add(uint64(messages))
+	if idle {
+		s.gate.took(time.Since(c.now) / time.Duration(messages))
 	}
 	if proven {
 		s.opts.Bans.meet(origin(c.remote), true)
 	}
-	switch {
-	case outcome == Malformed:
-		s.counters.malformed.Add(1)
-		s.counters.strikes[StrikeLine].Add(1)
-		if c.malforms++; c.malforms >= s.opts.Strikes {
-			return ready, CloseMalformed
-		}
-	case outcome == Hangup && why == CloseNone:
-		s.counters.malformed.Add(1)
-		why = CloseMalformed
-	case accepted:
-		c.malforms = 0
-	}
-	return ready, why
+	return used, ready, p, why
 }
 
-// message does so under the connection's lock.
-func (c *Conn) message(msg []byte) (outcome Outcome, ready, accepted, proven bool, why Close) {
+// messages does so under the connection's lock.
+func (c *Conn) messages(b []byte) (used, messages int, ready, proven bool, p pause, why Close) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	was := c.shares
-	c.now, c.accepted, c.admitted = time.Now(), false, false
+	d, was := c.srv.opts.Dialect, c.shares
+	c.now = time.Now()
+	for {
+		size := d.Frame(b[used:])
+		if size == 0 {
+			break
+		}
+		if size > d.Limit(c.ready()) {
+			why = CloseLongLine
+			break
+		}
+		if p = c.turn(); !p.none() {
+			break
+		}
+		c.paid = false
+		if c.turns > 0 {
+			c.turns--
+		}
+		why = c.message(b[used : used+size])
+		used += size
+		messages++
+		if why != CloseNone {
+			break
+		}
+	}
+	c.judge()
+	c.weigh()
+	if why == CloseNone {
+		why = c.reason
+	}
+	return used, messages, c.ready(), was < provenShares && c.shares >= provenShares, p, why
+}
+
+// message gives one message to the dialect. Caller holds mu.
+func (c *Conn) message(msg []byte) Close {
+	c.submitted, c.admitted = false, false
+	if c.idle.Load() < idleRun {
+		c.idle.Add(1)
+	}
 	out, outcome := c.srv.opts.Dialect.Message(c, c.out.buf, msg)
 	c.out.put(out)
-	c.weigh()
 	if c.after == afterReplies {
 		c.after = c.out.mark()
 	}
-	return outcome, c.ready(), c.accepted, was < provenShares && c.shares >= provenShares, c.reason
+	if !c.submitted && !c.admitted {
+		c.bucket.charge(idleCost - 1)
+	}
+	switch outcome {
+	case Malformed:
+		c.srv.counters.malformed.Add(1)
+		c.srv.counters.strikes[StrikeLine].Add(1)
+		if c.malforms++; c.malforms >= c.srv.opts.Strikes {
+			return CloseMalformed
+		}
+	case Hangup:
+		if c.reason == CloseNone {
+			c.srv.counters.malformed.Add(1)
+			return CloseMalformed
+		}
+	}
+	return c.reason
 }

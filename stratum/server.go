@@ -95,6 +95,7 @@ type Server struct {
 	seldom  zerolog.Logger // for what may happen once a connection
 	buffers sync.Pool      // *[]byte, what writers borrow
 	readers sync.Pool      // *[readBuffer]byte, what readers borrow
+	batches sync.Pool      // *batch
 	memory  *Memory
 	crowded chan struct{} // one place, never closed: more is held than may be
 
@@ -136,6 +137,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.versionMask.Store(o.VersionMask)
 	s.readers.New = func() any { return new([readBuffer]byte) }
+	s.batches.New = func() any { return new(batch) }
 	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
 	return s, nil
 }

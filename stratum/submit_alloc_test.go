@@ -20,8 +20,10 @@ type agreeable struct {
 	done *pool.Commit
 }
 
-func (p *agreeable) Submit(*pool.Session, *pool.Submission, time.Time) (pool.Verdict, *pool.Commit) {
-	return pool.Verdict{}, p.done
+func (p *agreeable) Submit(_ *pool.Session, batch []pool.Judged, _ time.Time) {
+	for i := range batch {
+		batch[i].Verdict, batch[i].Commit = pool.Verdict{}, p.done
+	}
 }
 
 // unkept has the engine judge, and keeps nothing.
@@ -30,8 +32,11 @@ type unkept struct {
 	done *pool.Commit
 }
 
-func (p *unkept) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (pool.Verdict, *pool.Commit) {
-	return p.Judge(s, sub, now), p.done
+func (p *unkept) Submit(s *pool.Session, batch []pool.Judged, now time.Time) {
+	p.Judge(s, batch, now)
+	for i := range batch {
+		batch[i].Commit = p.done
+	}
 }
 
 // opened returns a connection without goroutines that is ready for work, and a share for its job.

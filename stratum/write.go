@@ -85,7 +85,7 @@ func (c *Conn) write() {
 func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, issued, done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dst, wait = c.out.take(dst)
+	dst, wait = c.out.take(dst, c)
 	if c.session != nil {
 		c.out.forget(c.session)
 	}
@@ -117,4 +117,9 @@ func (c *Conn) next(dst []byte) (out []byte, wait <-chan struct{}, issued, done 
 		c.srv.counters.jobTimes.Observe(now.Sub(job.Created))
 	}
 	return c.srv.opts.Dialect.AppendJob(c, dst, is, job), wait, true, false
+}
+
+// appendRefusal is the dialect's.
+func (c *Conn) appendRefusal(dst, reply []byte, r pool.Reject) []byte {
+	return c.srv.opts.Dialect.AppendRefusal(c, dst, reply, r)
 }

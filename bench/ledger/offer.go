@@ -47,6 +47,7 @@ type miner struct {
 	issued  pool.Issued
 	n       uint64 // extranonce2 used last
 	turn    int
+	batch   [1]pool.Judged
 }
 
 // offer submits shares at a steady rate, whatever becomes of them, and waits for each one's fate.
@@ -250,14 +251,15 @@ func (l *load) run(ctx context.Context) {
 func (m *miner) submit(e *edge.Edge) *pool.Commit {
 	m.n++
 	m.turn = (m.turn + 1) % len(m.session.Workers)
-	sub := &pool.Submission{Worker: m.turn, Salt: m.issued.Salt, NTime: e.Current().Template.CurTime}
+	sub := pool.Submission{Worker: m.turn, Salt: m.issued.Salt, NTime: e.Current().Template.CurTime}
 	binary.BigEndian.PutUint64(sub.Extranonce2[:], m.n)
 	now := time.Now()
-	v, commit := e.Submit(m.session, sub, now)
-	if v.Renew {
+	m.batch[0].Submission = sub
+	e.Submit(m.session, m.batch[:], now)
+	if m.batch[0].Renew {
 		if is, _, err := e.Issue(m.session, now); err == nil {
 			m.issued = is
 		}
 	}
-	return commit
+	return m.batch[0].Commit
 }

@@ -152,6 +152,7 @@ func sha256dSHANI() {
 	c.compress("compressSHANI")
 	c.digestOf()
 	c.sum64()
+	c.sum64Pair()
 	c.sumHeader()
 	for _, lanes := range []int{2, 3, 4} {
 		c.scan(lanes)
@@ -248,6 +249,90 @@ func (c shaniTables) sum64() {
 	VPADDD(X9, X1, X1)
 	VPADDD(X10, X2, X2)
 	c.digest(X1, X2, shaniM, shaniS, Mem{Base: RDI})
+	RET()
+}
+
+// shaniLane is the registers of one of two hashes in step.
+type shaniLane struct {
+	abef, cdgh VecPhysical
+	m          [4]VecPhysical
+}
+
+// sum64Pair is sum64 of two nodes, whose latencies fill each other's gaps.
+func (c shaniTables) sum64Pair() {
+	TEXT("sum64PairSHANI", NOSPLIT, "func(a, b, right *[32]byte)")
+	Doc("sum64PairSHANI sets a and b to SHA-256 twice over each and right.")
+	Pragma("noescape")
+	Load(Param("a"), RDI)
+	Load(Param("b"), RSI)
+	Load(Param("right"), RDX)
+	VZEROUPPER()
+	lanes := [2]shaniLane{
+		{X1, X2, [4]VecPhysical{X3, X4, X5, X6}},
+		{X8, X9, [4]VecPhysical{X10, X11, X12, X13}},
+	}
+	at := [2]Mem{{Base: RDI}, {Base: RSI}}
+	block := func() {
+		for g := range 16 {
+			for _, l := range lanes {
+				if g >= 4 {
+					c.expand(l.m, g, shaniS)
+				}
+				c.rounds4(l.abef, l.cdgh, l.m[g%4], 4*g)
+			}
+		}
+	}
+	start := func(l shaniLane) {
+		VMOVDQU(c.iv, l.abef)
+		VMOVDQU(c.iv.Offset(vec), l.cdgh)
+	}
+	finish := func(l shaniLane) {
+		VPADDD(c.iv, l.abef, l.abef)
+		VPADDD(c.iv.Offset(vec), l.cdgh, l.cdgh)
+	}
+	VMOVDQU(c.swap, shaniS)
+	for i, l := range lanes {
+		for j, m := range l.m {
+			from := at[i].Offset(vec * j)
+			if j >= 2 {
+				from = Mem{Base: RDX, Disp: vec * (j - 2)}
+			}
+			c.load(from, shaniS, m)
+		}
+		start(l)
+	}
+	block()
+	for _, l := range lanes {
+		finish(l)
+		VMOVDQA(l.abef, l.m[0])
+		VMOVDQA(l.cdgh, l.m[1])
+	}
+	for t := 0; t < 64; t += 4 {
+		for _, l := range lanes {
+			VMOVDQU(c.pad64.Offset(4*t), X0)
+			SHA256RNDS2(X0, l.abef, l.cdgh)
+			VMOVQ(c.pad64.Offset(4*t+8), X0)
+			SHA256RNDS2(X0, l.cdgh, l.abef)
+		}
+	}
+	for _, l := range lanes {
+		VPADDD(l.m[0], l.abef, l.abef)
+		VPADDD(l.m[1], l.cdgh, l.cdgh)
+		toWords(l.abef, l.cdgh, l.m[0], l.m[1])
+		VMOVDQU(c.tail, l.m[2])
+		VMOVDQU(c.tail.Offset(vec), l.m[3])
+		start(l)
+	}
+	block()
+	VMOVDQU(c.swap, shaniS)
+	for i, l := range lanes {
+		finish(l)
+		toWords(l.abef, l.cdgh, l.m[0], l.m[1])
+		for j := range 2 {
+			VPSHUFB(shaniS, l.m[j], l.m[j])
+			VMOVDQU(l.m[j], at[i].Offset(vec*j))
+		}
+	}
 	RET()
 }
 

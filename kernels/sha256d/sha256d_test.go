@@ -61,6 +61,12 @@ func TestSums(t *testing.T) {
 		if node != want || intoLeft != want || intoRight != want {
 			t.Fatalf("Sum64 at %d: %x, %x, %x, want %x", i, node, intoLeft, intoRight, want)
 		}
+		other := [32]byte(buffer[(i*13+5)%1000:])
+		first, second := left, other
+		sha256d.Sum64Pair(&first, &second, &right)
+		if first != want || second != double(append(other[:], right[:]...)) {
+			t.Fatalf("Sum64Pair at %d: %x and %x, the first should be %x", i, first, second, want)
+		}
 	}
 }
 
@@ -77,12 +83,13 @@ func FuzzSum(f *testing.F) {
 
 func TestSumsDoNotAllocate(t *testing.T) {
 	var header [80]byte
-	var node [32]byte
+	var node, other, right [32]byte
 	coinbase := make([]byte, 250)
 	if n := testing.AllocsPerRun(100, func() {
 		node = sha256d.SumHeader(&header)
 		node = sha256d.Sum(coinbase)
 		sha256d.Sum64(&node, &node, &node)
+		sha256d.Sum64Pair(&node, &other, &right)
 		node = sha256d.Kernel{}.Hash(&header)
 	}); n != 0 {
 		t.Errorf("sums allocate %v times", n)
@@ -98,6 +105,14 @@ func BenchmarkSum64(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		sha256d.Sum64(&node, &node, &node)
+	}
+}
+
+func BenchmarkSum64Pair(b *testing.B) {
+	var first, second, right [32]byte
+	b.ReportAllocs()
+	for b.Loop() {
+		sha256d.Sum64Pair(&first, &second, &right)
 	}
 }
 

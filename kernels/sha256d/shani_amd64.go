@@ -20,6 +20,11 @@ func digestSHANI(dst *[32]byte, state *[8]uint32)
 //go:noescape
 func sum64SHANI(dst *[32]byte, left *[32]byte, right *[32]byte)
 
+// sum64PairSHANI sets a and b to SHA-256 twice over each and right.
+//
+//go:noescape
+func sum64PairSHANI(a *[32]byte, b *[32]byte, right *[32]byte)
+
 // sumHeaderSHANI is SHA-256 twice over a block header.
 //
 //go:noescape

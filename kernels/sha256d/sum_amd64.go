@@ -38,6 +38,17 @@ func Sum64(dst, left, right *[32]byte) {
 	}
 }
 
+// Sum64Pair sets a to SHA256(SHA256(a ‖ right)) and b to SHA256(SHA256(b ‖ right)), the nodes of two Merkle
+// trees with a branch in common, together.
+func Sum64Pair(a, b, right *[32]byte) {
+	if useSHANI() {
+		sum64PairSHANI(a, b, right)
+	} else {
+		sum64Generic(a, a, right)
+		sum64Generic(b, b, right)
+	}
+}
+
 // Sum is SHA256(SHA256(b)), as of a coinbase transaction. It does not allocate.
 func Sum(b []byte) [32]byte {
 	if !useSHANI() {
@@ -75,5 +86,7 @@ func shaniSumsRight() bool {
 	var header, node [32]byte
 	sumHeaderSHANI(&header, (*[80]byte)(b[1:]))
 	sum64SHANI(&node, (*[32]byte)(b[3:]), (*[32]byte)(b[35:]))
-	return header == sum(b[1:81]) && node == sum(b[3:67])
+	first, second := [32]byte(b[3:]), [32]byte(b[80:])
+	sum64PairSHANI(&first, &second, (*[32]byte)(b[35:]))
+	return header == sum(b[1:81]) && node == sum(b[3:67]) && first == node && second == sum(append(b[80:112:112], b[35:67]...))
 }

@@ -32,6 +32,13 @@ func Sum64(dst, left, right *[32]byte) {
 	*dst = Sum(both[:])
 }
 
+// Sum64Pair sets a to SHA256(SHA256(a ‖ right)) and b to SHA256(SHA256(b ‖ right)), the nodes of two Merkle
+// trees with a branch in common.
+func Sum64Pair(a, b, right *[32]byte) {
+	Sum64(a, a, right)
+	Sum64(b, b, right)
+}
+
 // Sum is SHA256(SHA256(b)), as of a coinbase transaction. It does not allocate.
 func Sum(b []byte) [32]byte {
 	if !useSHA2() {

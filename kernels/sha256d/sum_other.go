@@ -11,6 +11,13 @@ func SumHeader(header *[kernels.HeaderSize]byte) [32]byte { return sum(header[:]
 // may be left or right.
 func Sum64(dst, left, right *[32]byte) { sum64Generic(dst, left, right) }
 
+// Sum64Pair sets a to SHA256(SHA256(a ‖ right)) and b to SHA256(SHA256(b ‖ right)), the nodes of two Merkle
+// trees with a branch in common.
+func Sum64Pair(a, b, right *[32]byte) {
+	Sum64(a, a, right)
+	Sum64(b, b, right)
+}
+
 // Sum is SHA256(SHA256(b)), as of a coinbase transaction. It does not allocate.
 func Sum(b []byte) [32]byte { return sum(b) }
 

@@ -112,12 +112,22 @@ func (c *Coin) PowHashes(headers [][80]byte, out []pool.Hash) {
 // BlockID is SHA-256d of the header, whatever the proof of work is.
 func (c *Coin) BlockID(header *[80]byte) pool.Hash { return sha256d.SumHeader(header) }
 
-// MerkleRoot is by the kernel's SHA-256d, which is sooner done than the standard library's: it is most of
-// what a share costs.
-func (c *Coin) MerkleRoot(coinbase []byte, branch []pool.Hash) pool.Hash {
-	root := sha256d.Sum(coinbase)
-	for i := range branch {
-		sha256d.Sum64(&root, &root, (*[32]byte)(&branch[i]))
+// MerkleRoots is by the kernel's SHA-256d, which is sooner done than the standard library's, and two at a
+// time: it is most of what a share costs.
+func (c *Coin) MerkleRoots(coinbases [][]byte, branch []pool.Hash, roots []pool.Hash) {
+	for i, b := range coinbases {
+		roots[i] = sha256d.Sum(b)
 	}
-	return root
+	n := len(coinbases)
+	for i := 0; i+1 < n; i += 2 {
+		for k := range branch {
+			sha256d.Sum64Pair((*[32]byte)(&roots[i]), (*[32]byte)(&roots[i+1]), (*[32]byte)(&branch[k]))
+		}
+	}
+	if n%2 > 0 {
+		last := (*[32]byte)(&roots[n-1])
+		for k := range branch {
+			sha256d.Sum64(last, last, (*[32]byte)(&branch[k]))
+		}
+	}
 }

@@ -19,7 +19,7 @@ type Engine interface {
 	Current() *pool.Job
 	NewSession(pool.Limits) (*pool.Session, error)
 	Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, error)
-	Submit(s *pool.Session, sub *pool.Submission, now time.Time) pool.Verdict
+	Judge(s *pool.Session, batch []pool.Judged, now time.Time)
 }
 
 // Stream is where journal blocks go: one stream per edge and epoch.
@@ -202,27 +202,42 @@ func (e *Edge) Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, er
 	return is, j, err
 }
 
-// Submit judges a submission. A found block is on its way to the nodes before anything else happens.
-// The commit is nil when the share was refused; it may be acknowledged once the commit is done without
-// an error.
-func (e *Edge) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (pool.Verdict, *pool.Commit) {
-	v := e.opts.Engine.Submit(s, sub, now)
-	var found *pursuit
-	if v.Candidate != nil {
-		found = e.candidates.found(v.Candidate)
+// Submit judges submissions in their order. A found block is on its way to the nodes before anything else
+// happens to them. The commit of a refused one is nil.
+func (e *Edge) Submit(s *pool.Session, batch []pool.Judged, now time.Time) {
+	e.opts.Engine.Judge(s, batch, now)
+	blocks := 0
+	for i := range batch {
+		if batch[i].Candidate != nil {
+			blocks++
+		}
 	}
-	var commit *pool.Commit
-	if v.Reject == pool.Accepted {
-		commit = e.opts.Journal.Append(&v.Share)
-		e.last.Store(commit)
+	var found []*pursuit
+	if blocks > 0 {
+		found = make([]*pursuit, len(batch))
+		for i := range batch {
+			if batch[i].Candidate != nil {
+				found[i] = e.candidates.found(batch[i].Candidate)
+			}
+		}
 	}
-	if found != nil {
-		found.fate <- fate{commit, v.Share.Seq}
+	var last *pool.Commit
+	for i := range batch {
+		b := &batch[i]
+		if b.Reject == pool.Accepted {
+			b.Commit = e.opts.Journal.Append(&b.Share)
+			last = b.Commit
+		}
+		if blocks > 0 && found[i] != nil {
+			found[i].fate <- fate{b.Commit, b.Share.Seq}
+		}
 	}
-	if e.stats.submitted(s, sub.Worker, &v, commit)%sampleEvery == 1 {
-		e.sampler.begin(now, commit)
+	if last != nil {
+		e.last.Store(last)
 	}
-	return v, commit
+	if sample := e.stats.submitted(s, batch); sample != nil {
+		e.sampler.begin(now, sample)
+	}
 }
 
 // Rejected counts a refusal that the engine never saw; worker is -1 when it is not known whose it was.

@@ -49,8 +49,10 @@ func (toyChain) Block(dst []byte, _ *pool.Template, h *[80]byte, coinbase []byte
 func (toyChain) ParseCoinbase([]byte) (pool.CoinbaseTx, error) { return pool.CoinbaseTx{}, nil }
 func (toyChain) PowHash(h *[80]byte) pool.Hash                 { return pool.DoubleSHA256(h[:]) }
 func (toyChain) PowHashes([][80]byte, []pool.Hash)             { panic("hashes are not dear") }
-func (toyChain) MerkleRoot(coinbase []byte, branch []pool.Hash) pool.Hash {
-	return pool.MerkleRoot(pool.DoubleSHA256(coinbase), branch)
+func (toyChain) MerkleRoots(coinbases [][]byte, branch []pool.Hash, roots []pool.Hash) {
+	for i, b := range coinbases {
+		roots[i] = pool.MerkleRoot(pool.DoubleSHA256(b), branch)
+	}
 }
 func (toyChain) BlockID(h *[80]byte) pool.Hash { return pool.DoubleSHA256(h[:]) }
 
@@ -414,8 +416,15 @@ func (r *rig) submit(block bool) (pool.Verdict, *pool.Commit) {
 		if id := pool.DoubleSHA256(h[:]); j.NetworkTarget.Meets(&id) != block {
 			continue
 		}
-		return r.edge.Submit(r.session, sub, time.Now())
+		return r.judge(sub)
 	}
+}
+
+// judge has the edge judge one submission.
+func (r *rig) judge(sub *pool.Submission) (pool.Verdict, *pool.Commit) {
+	one := []pool.Judged{{Submission: *sub}}
+	r.edge.Submit(r.session, one, time.Now())
+	return one[0].Verdict, one[0].Commit
 }
 
 // share submits an ordinary share and returns it once it is durable, nil when it failed.

@@ -121,7 +121,11 @@ func (t *statistics) issued(s *pool.Session, d pool.Difficulty) {
 func (t *statistics) rejected(s *pool.Session, worker int, r pool.Reject) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.worker(s, worker)
+	t.refuse(t.worker(s, worker), r)
+}
+
+// refuse counts a refusal. Caller holds mu.
+func (t *statistics) refuse(c *workerCount, r pool.Reject) {
 	c.active = true
 	if int(r) < len(c.rejected) {
 		c.rejected[r]++
@@ -129,40 +133,53 @@ func (t *statistics) rejected(s *pool.Session, worker int, r pool.Reject) {
 	}
 }
 
-// submitted counts a verdict and gives an accepted share's number since the start, 0 for a refusal. A share
-// whose commit has failed already counts as an internal refusal.
-func (t *statistics) submitted(s *pool.Session, worker int, v *pool.Verdict, commit *pool.Commit) (number uint64) {
-	r := v.Reject
-	if commit != nil {
+// submitted counts verdicts, and gives the commit of a share whose way to the disk is to be timed, nil for
+// none. A share whose commit has failed already counts as an internal refusal.
+func (t *statistics) submitted(s *pool.Session, batch []pool.Judged) (sample *pool.Commit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var c *workerCount
+	for i := range batch {
+		b := &batch[i]
+		if c == nil || b.Worker != batch[i-1].Worker {
+			c = t.worker(s, b.Worker)
+		}
+		if t.judged(s, c, b); b.Reject == pool.Accepted && t.accepted%sampleEvery == 1 {
+			sample = b.Commit
+		}
+	}
+	return sample
+}
+
+// judged counts one verdict. Caller holds mu.
+func (t *statistics) judged(s *pool.Session, c *workerCount, b *pool.Judged) {
+	r := b.Reject
+	if b.Commit != nil {
 		select {
-		case <-commit.Done():
-			if commit.Err() != nil {
+		case <-b.Commit.Done():
+			if b.Commit.Err() != nil {
 				r = pool.RejectInternal
 			}
 		default:
 		}
 	}
 	if r != pool.Accepted {
-		t.rejected(s, worker, r)
-		return 0
+		t.refuse(c, r)
+		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c := t.worker(s, worker)
 	c.active = true
 	c.accepted++
-	c.lastShare = v.Share.Time
-	if v.Share.Flags&pool.ShareEarly == 0 {
-		work := v.Share.Issued.Float64()
+	c.lastShare = b.Share.Time
+	if b.Share.Flags&pool.ShareEarly == 0 {
+		work := b.Share.Issued.Float64()
 		c.work += work
-		t.limited(&s.Workers[worker], work)
+		t.limited(&s.Workers[b.Worker], work)
 		t.hashes += work
 	}
-	if !c.hasBest || less(&v.Hash, &c.best) {
-		c.best, c.hasBest = v.Hash, true
+	if !c.hasBest || less(&b.Hash, &c.best) {
+		c.best, c.hasBest = b.Hash, true
 	}
 	t.accepted++
-	return t.accepted
 }
 
 // limited counts work for the payout limit that its login asked for. Caller holds mu.

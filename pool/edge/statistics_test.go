@@ -17,7 +17,7 @@ func TestReport(t *testing.T) {
 	r.edge.Rejected(r.session, 0, pool.RejectMalformed)
 	r.edge.Rejected(r.session, -1, pool.RejectUnauthorized)
 	r.edge.Rejected(nil, -1, pool.RejectNotSubscribed)
-	if v, c := r.edge.Submit(r.session, &pool.Submission{Salt: 1 << 31}, time.Now()); v.Reject != pool.RejectUnknownJob || c != nil {
+	if v, c := r.judge(&pool.Submission{Salt: 1 << 31}); v.Reject != pool.RejectUnknownJob || c != nil {
 		t.Fatal(v.Reject)
 	}
 	got := r.edge.Report(time.Now())
@@ -44,6 +44,14 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// accepted is an accepted share of a session's worker.
+func accepted(worker int, work uint64) []pool.Judged {
+	return []pool.Judged{{
+		Submission: pool.Submission{Worker: worker},
+		Verdict:    pool.Verdict{Share: pool.Share{Time: 1, Issued: pool.WorkOf(work)}},
+	}}
+}
+
 // Work counts for the payout limit of the login that did it, and no other login's, whatever worker it names.
 func TestLimitsOfLogins(t *testing.T) {
 	r := newRig(t, newMemStream(t), rigOptions{dir: t.TempDir(), noRun: true})
@@ -57,7 +65,7 @@ func TestLimitsOfLogins(t *testing.T) {
 	}
 	stats.begin(s)
 	for i, n := range []uint64{5, 70, 1, 300, 2} {
-		stats.submitted(s, i, &pool.Verdict{Share: pool.Share{Time: 1, Issued: pool.WorkOf(n)}}, nil)
+		stats.submitted(s, accepted(i, n))
 	}
 	got := map[pool.Amount]float64{}
 	for _, l := range r.edge.Report(time.Now()).Limits {
@@ -72,7 +80,7 @@ func TestLimitsOfLogins(t *testing.T) {
 	for i := range maxLimits + 5 {
 		limit := pool.Amount(i)
 		s.Workers[0].Limit = &limit
-		stats.submitted(s, 0, &pool.Verdict{Share: pool.Share{Time: 1, Issued: pool.WorkOf(1)}}, nil)
+		stats.submitted(s, accepted(0, 1))
 	}
 	if n := len(r.edge.Report(time.Now()).Limits); n != maxLimits {
 		t.Errorf("%d limits in a report", n)
@@ -114,8 +122,8 @@ func TestAuthorize(t *testing.T) {
 // TestSubmitAllocates holds what the edge adds to a share: nothing but its group's commit.
 func TestSubmitAllocates(t *testing.T) {
 	r := newRig(t, newMemStream(t), rigOptions{dir: t.TempDir(), noRun: true})
-	v := pool.Verdict{Share: pool.Share{Time: 1, Issued: pool.WorkOf(1)}, Hash: pool.Hash{1}}
-	if n := testing.AllocsPerRun(100, func() { r.edge.stats.submitted(r.session, 0, &v, nil) }); n != 0 {
+	batch := accepted(0, 1)
+	if n := testing.AllocsPerRun(100, func() { r.edge.stats.submitted(r.session, batch) }); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
 }

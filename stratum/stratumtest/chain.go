@@ -43,8 +43,10 @@ func (c *chain) PowHashes(headers [][80]byte, out []pool.Hash) {
 		out[i] = c.PowHash(&headers[i])
 	}
 }
-func (c *chain) MerkleRoot(coinbase []byte, branch []pool.Hash) pool.Hash {
-	return pool.MerkleRoot(pool.DoubleSHA256(coinbase), branch)
+func (c *chain) MerkleRoots(coinbases [][]byte, branch []pool.Hash, roots []pool.Hash) {
+	for i, b := range coinbases {
+		roots[i] = pool.MerkleRoot(pool.DoubleSHA256(b), branch)
+	}
 }
 func (c *chain) BlockID(h *[80]byte) pool.Hash { return pool.DoubleSHA256(h[:]) }
 

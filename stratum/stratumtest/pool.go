@@ -236,31 +236,33 @@ func (p *Pool) Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, er
 	return p.engine.Issue(s, now)
 }
 
-// Judge judges a share and keeps nothing.
-func (p *Pool) Judge(s *pool.Session, sub *pool.Submission, now time.Time) pool.Verdict {
-	return p.engine.Submit(s, sub, now)
+// Judge judges shares and keeps nothing.
+func (p *Pool) Judge(s *pool.Session, batch []pool.Judged, now time.Time) {
+	p.engine.Judge(s, batch, now)
 }
 
-// Submit judges and keeps a share.
-func (p *Pool) Submit(s *pool.Session, sub *pool.Submission, now time.Time) (pool.Verdict, *pool.Commit) {
-	v := p.engine.Submit(s, sub, now)
+// Submit judges and keeps shares.
+func (p *Pool) Submit(s *pool.Session, batch []pool.Judged, now time.Time) {
+	p.engine.Judge(s, batch, now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if v.Candidate != nil {
-		p.blocks++
+	for i := range batch {
+		b := &batch[i]
+		if b.Candidate != nil {
+			p.blocks++
+		}
+		if b.Reject != pool.Accepted {
+			p.rejects[b.Reject]++
+			continue
+		}
+		p.shares = append(p.shares, b.Share)
+		b.Commit = pool.NewCommit()
+		if p.holding {
+			p.held = append(p.held, b.Commit)
+		} else {
+			b.Commit.Finish(nil)
+		}
 	}
-	if v.Reject != pool.Accepted {
-		p.rejects[v.Reject]++
-		return v, nil
-	}
-	p.shares = append(p.shares, v.Share)
-	c := pool.NewCommit()
-	if p.holding {
-		p.held = append(p.held, c)
-	} else {
-		c.Finish(nil)
-	}
-	return v, c
 }
 
 // Rejected counts.

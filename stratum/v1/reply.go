@@ -9,14 +9,19 @@ import (
 
 // appendID begins a reply: {"id":ID,"result":. A nil id is null.
 func appendID(dst, id []byte) []byte {
-	dst = append(dst, `{"id":`...)
+	dst = append(dst, beginOfReply...)
 	if id == nil {
 		dst = append(dst, "null"...)
 	} else {
 		dst = append(dst, id...)
 	}
-	return append(dst, `,"result":`...)
+	return append(dst, betweenIDAndResult...)
 }
+
+const (
+	beginOfReply       = `{"id":`
+	betweenIDAndResult = `,"result":`
+)
 
 // appendResult appends a reply whose result is a JSON text.
 func appendResult(dst, id []byte, result string) []byte {

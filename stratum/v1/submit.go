@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/stratum"
 )
 
 // submit decodes a share to bytes and has it judged. Nothing of its text is used after that, so that two
@@ -18,24 +19,25 @@ func (h *handler) submit(dst []byte) []byte {
 		h.c.Refuse(sub.Worker, reject)
 		return appendError(dst, h.rawID(), false, reject.Code(), text)
 	}
-	reject, commit := h.c.Submit(sub)
-	switch {
-	case reject == pool.RejectVersion:
-		s, _ := h.c.Session()
-		mask := appendHex32(make([]byte, 0, 8), s.VersionMask)
-		return appendError(dst, h.rawID(), false, reject.Code(), reject.Message()+" "+string(mask))
-	case reject != pool.Accepted:
-		return appendReject(dst, h.rawID(), reject)
-	}
 	start := len(dst)
 	dst = appendResult(dst, h.rawID(), "true")
-	if commit != nil {
-		ok := len(dst)
-		dst = appendReject(dst, h.rawID(), pool.RejectInternal)
-		h.c.Hold(commit, start, ok, len(dst))
-	}
+	h.c.Submit(&sub, start, len(dst))
 	return dst
 }
+
+// AppendRefusal takes the id from the reply to an accepted share.
+func (d *Dialect) AppendRefusal(c *stratum.Conn, dst, reply []byte, r pool.Reject) []byte {
+	id := reply[len(beginOfReply) : len(reply)-len(accepted)]
+	if r == pool.RejectVersion {
+		s, _ := c.Session()
+		mask := appendHex32(make([]byte, 0, 8), s.VersionMask)
+		return appendError(dst, id, false, r.Code(), r.Message()+" "+string(mask))
+	}
+	return appendReject(dst, id, r)
+}
+
+// accepted ends the reply to an accepted share.
+const accepted = betweenIDAndResult + "true" + endOfResult
 
 // share decodes the parameters; else it says how to refuse them, and in which words.
 func (h *handler) share() (pool.Submission, pool.Reject, string) {

@@ -51,13 +51,20 @@ func TestHashes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for branches := range 14 {
-			coinbase, branch := make([]byte, 60+rng.IntN(400)), make([]pool.Hash, branches)
-			fill(coinbase)
+			coinbases, branch := make([][]byte, 1+branches%5), make([]pool.Hash, branches)
+			for i := range coinbases {
+				coinbases[i] = make([]byte, 60+rng.IntN(400))
+				fill(coinbases[i])
+			}
 			for i := range branch {
 				fill(branch[i][:])
 			}
-			if got, want := c.MerkleRoot(coinbase, branch), pool.MerkleRoot(pool.DoubleSHA256(coinbase), branch); got != want {
-				t.Fatalf("%s: root of %d bytes with %d branches: %v, want %v", s, len(coinbase), branches, got, want)
+			roots := make([]pool.Hash, len(coinbases))
+			c.MerkleRoots(coinbases, branch, roots)
+			for i, b := range coinbases {
+				if want := pool.MerkleRoot(pool.DoubleSHA256(b), branch); roots[i] != want {
+					t.Fatalf("%s: root %d of %d, of %d bytes with %d branches: %v, want %v", s, i, len(roots), len(b), branches, roots[i], want)
+				}
 			}
 		}
 		headers, out := make([][80]byte, 70), make([]pool.Hash, 70)
