@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -30,15 +31,18 @@ const axeHash = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95
 
 // browser is a headless Chromium that notes every complaint of a page.
 type browser struct {
-	t   *testing.T
-	ctx context.Context
+	t    *testing.T
+	site string // address of the dashboard
+	ctx  context.Context
 
 	mu    sync.Mutex
 	wrong []string // guarded by mu; errors of the console, exceptions, refusals of the content policy
 }
 
-// startBrowser starts Chromium; without one the test is skipped, in CI it fails.
-func startBrowser(t *testing.T) *browser {
+// startBrowser starts Chromium and has it load a page of the site; without a Chromium the test is skipped, in CI it
+// fails. One that does not load its first page within a minute, which a busy machine sees now and then, is
+// replaced.
+func startBrowser(t *testing.T, site string) *browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -50,15 +54,61 @@ func startBrowser(t *testing.T) *browser {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.WSURLReadTimeout(2*time.Minute))
-	alloc, endAlloc := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, end := chromedp.NewContext(alloc)
-	t.Cleanup(func() { end(); endAlloc() })
-	b := &browser{t: t, ctx: ctx}
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
-		t.Fatalf("start Chromium: %v", err)
+	for range 3 {
+		alloc, endAlloc := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, end := chromedp.NewContext(alloc)
+		b := &browser{t: t, site: site, ctx: ctx}
+		if err = chromedp.Listen(ctx, b.hear); err == nil {
+			if err = b.load("/livez", time.Minute); err == nil {
+				t.Cleanup(func() { end(); endAlloc() })
+				call(b, cdplog.Enable, cdp.Empty{})
+				b.complaints()
+				return b
+			}
+		}
+		end()
+		endAlloc()
 	}
-	call(b, cdplog.Enable, cdp.Empty{})
-	return b
+	t.Fatalf("start Chromium: %v", err)
+	return nil
+}
+
+// load sends the page to a path of the site and waits until it is complete.
+func (b *browser) load(path string, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.leaving = true`)); err != nil {
+		return fmt.Errorf("leave the page before %s: %w", path, err)
+	}
+	if r, err := chromedp.Call(ctx, page.Navigate, page.NavigateParams{URL: b.site + path}); err != nil {
+		return fmt.Errorf("load %s: %w", path, err)
+	} else if r.ErrorText != "" {
+		return fmt.Errorf("load %s: %s", path, r.ErrorText)
+	}
+	for {
+		done, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`!window.leaving && document.readyState === "complete"`))
+		if done || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // the page changes at this moment
+			b.t.Logf("while %s is loaded: %v", path, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// open loads a page, again where it did not come.
+func (b *browser) open(path string) {
+	b.t.Helper()
+	var err error
+	for range 4 {
+		if err = b.load(path, time.Minute); err == nil {
+			return
+		}
+		b.t.Logf("again: %v", err)
+		b.complaints()
+	}
+	b.t.Fatal(err)
 }
 
 // hear notes complaints.
@@ -77,6 +127,8 @@ func (b *browser) hear(e any) {
 		if e.Type == runtime.ConsoleAPICalledTypeError {
 			b.wrong = append(b.wrong, fmt.Sprintf("console: %v", e.Args))
 		}
+	case *page.EventJavascriptDialogOpening:
+		b.wrong = append(b.wrong, "dialog: "+e.Message)
 	case *cdplog.EventEntryAdded:
 		if e.Entry.Level == cdplog.EntryLevelError {
 			b.wrong = append(b.wrong, fmt.Sprintf("%s: %s (%s)", e.Entry.Source, e.Entry.Text, e.Entry.URL))
@@ -157,8 +209,8 @@ func TestBrowser(t *testing.T) {
 	if sum := sha256.Sum256(axe); hex.EncodeToString(sum[:]) != axeHash {
 		t.Fatalf("axe.min.js has hash %x", sum)
 	}
-	b := startBrowser(t)
 	s := startDev(t, t.TempDir(), "--redis", "embedded")
+	b := startBrowser(t, s.state.Dashboard)
 	var address, block string
 	s.await("a miner and a block", 2*time.Minute, func() error {
 		var leaders struct{ Shares []struct{ Address string } }
@@ -185,7 +237,7 @@ func TestBrowser(t *testing.T) {
 	}{{"phone", 390, 844}, {"desktop", 1440, 900}} {
 		for _, page := range pages {
 			b.size(view.width, view.height, false)
-			run(b, page, chromedp.Navigate(s.state.Dashboard+page))
+			b.open(page)
 			b.await("the page's script", `document.readyState === "complete" && !document.getElementById("theme").hidden`)
 			for _, colours := range []string{"light", "dark"} {
 				what := page + ", " + view.name + " " + colours
@@ -207,6 +259,7 @@ func TestBrowser(t *testing.T) {
 		steady(t, b, s, 1440, "/", "/user/"+address, "/user/"+address+"/w/"+workers.Workers[0].Name)
 	})
 	t.Run("print", func(t *testing.T) { printed(t, b, s, "/user/"+address) })
+	t.Run("hostile names", func(t *testing.T) { hostileNames(t, b, s, address) })
 	t.Run("without JavaScript", func(t *testing.T) { withoutScript(t, b, s, address) })
 }
 
@@ -245,7 +298,7 @@ func (b *browser) checkAxe(what, axe string) {
 
 // liveValue waits until shares of the rigs change a figure without anybody loading the page again.
 func liveValue(t *testing.T, b *browser, s *site) {
-	run(b, "overview", chromedp.Navigate(s.state.Dashboard+"/"))
+	b.open("/")
 	b.await("the page's script", `document.readyState === "complete" && !document.getElementById("theme").hidden`)
 	before := eval[string](b, `window.mark = 1; document.querySelector('[data-field="accepted"]').textContent`)
 	b.await("another number of shares", fmt.Sprintf(`window.mark === 1 && document.querySelector('[data-field="accepted"]').textContent !== %q`, before))
@@ -261,7 +314,7 @@ const maxShift = 0.05
 func steady(t *testing.T, b *browser, s *site, width int64, pages ...string) {
 	b.size(width, 900, false)
 	for _, page := range pages {
-		run(b, page, chromedp.Navigate(s.state.Dashboard+page))
+		b.open(page)
 		eval[bool](b, `window.moved = []; new PerformanceObserver((list) => moved.push(...list.getEntries())).observe({type: "layout-shift", buffered: true}); true`)
 		b.await("rows taken from a new copy of "+page, `document.querySelector("[data-was]") !== null`)
 		eval[bool](b, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true), 50))))`)
@@ -281,7 +334,7 @@ func steady(t *testing.T, b *browser, s *site, width int64, pages ...string) {
 // to press on.
 func printed(t *testing.T, b *browser, s *site, page string) {
 	b.size(794, 1123, true)
-	run(b, page, chromedp.Navigate(s.state.Dashboard+page))
+	b.open(page)
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
 	defer call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
 	shown := eval[[]string](b, `[...document.querySelectorAll("button, input, form")].filter((e) => e.checkVisibility()).map((e) => e.outerHTML.slice(0, 80))`)
@@ -316,7 +369,7 @@ func luminance(t *testing.T, colour string) float64 {
 func withoutScript(t *testing.T, b *browser, s *site, address string) {
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	for page, want := range map[string]string{"/": "H/s", "/user/" + address: address, "/" + s.state.Coin + "/blocks": "Confirmations", "/start": "stratum+tcp://"} {
-		run(b, page, chromedp.Navigate(s.state.Dashboard+page))
+		b.open(page)
 		text := run(b, page, chromedp.TextContent(chromedp.CSS("main")))
 		if !strings.Contains(strings.ToLower(text), strings.ToLower(want)) {
 			t.Errorf("%s without JavaScript has no %s: %.400s", page, want, text)
