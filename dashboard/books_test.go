@@ -21,6 +21,13 @@ func (f fakeFiles) Allocation(block pool.Hash) ([]byte, error) {
 	return nil, fs.ErrNotExist
 }
 
+func (f fakeFiles) Row(block pool.Hash, account pool.AccountID) (string, error) {
+	if _, ok := f[block]; !ok {
+		return "", fs.ErrNotExist
+	}
+	return "feed" + account.String(), nil
+}
+
 // Heads and allocation files are given byte for byte, so that signatures and checksums hold.
 func TestBooks(t *testing.T) {
 	key, _ := ledger.NewHeadKey()

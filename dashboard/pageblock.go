@@ -14,6 +14,7 @@ import (
 type blockPart struct {
 	blockRow
 	Hex        string
+	File       string // address of its allocation file, "" when that is not here
 	Rows       []creditRow
 	ByCoinbase []creditRow
 	Credited   pool.Amount
@@ -62,6 +63,9 @@ func (s *Server) pageBlock(r web.Request, p *view.Pool, id string) error {
 	}
 	if part.ByCoinbase, err = creditRows(p, doc.PaidByCoinbase, 0); err != nil {
 		return err
+	}
+	if p.Info.Files != nil && len(doc.Allocation) > 0 {
+		part.File = "/api/v1/pools/" + p.Info.ID + "/blocks/" + part.Hex + "/allocation"
 	}
 	l := s.pages.language(r)
 	return s.pages.render(r, "block", 200, page{

@@ -124,6 +124,7 @@ func (p *pages) funcs(l *locale.Locale) template.FuncMap {
 		"upper":      strings.ToUpper,
 		"user":       userPath,
 		"worker":     workerPath,
+		"why":        func(address, id, block string) string { return userPath(address) + "/credit/" + id + "/" + block },
 		"rank":       func(n int) int { return n + 1 },
 		"bandat":     func(v float64) string { return fmt.Sprintf("%.1f", min(max(view.Finite(v), 0), 3)*100) },
 		"bandwide": func(low, high float64) string {

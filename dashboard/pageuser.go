@@ -44,7 +44,8 @@ type userPart struct {
 	RejectedPart float64
 	Credits      []userCredit
 	Payouts      []userPayout
-	Searched     int // newest blocks that were looked through
+	CreditTotal  int // that the store keeps
+	PaidTotal    int
 }
 
 // workerGroup are workers whose names begin alike.
@@ -64,6 +65,7 @@ type workerRow struct {
 type userCredit struct {
 	blockRow
 	Amount pool.Amount
+	Share  float64 // of the window; below 0: not known
 }
 
 type userPayout struct {
@@ -128,7 +130,7 @@ func (s *Server) user(l *locale.Locale, p *view.Pool, snap *view.Snapshot, addre
 		Chart:   chartOf(history, 600, source+"/history", "10m 1d", l.T("Hashrate of this address in %s over the last week", title(p.Info))),
 		Connect: connect{p.Info.Stratum, address + ".worker", p.Info.Algorithm},
 		Odds:    view.OddsOf(a.View.Hashrate, view.ExpectedHashes(&snap.View)), Network: snap.View.NetworkDifficulty,
-		Searched: len(snap.Blocks.Docs), Rejected: make(map[string]uint64),
+		Rejected: make(map[string]uint64),
 	}
 	if !a.Total.IsZero() {
 		part.Share = min(view.Finite(a.Score.Float64()/a.Total.Float64()), 1)
@@ -140,19 +142,10 @@ func (s *Server) user(l *locale.Locale, p *view.Pool, snap *view.Snapshot, addre
 		part.ToPayout = min(max(float64(a.Available)/float64(least), 0), 1)
 	}
 	part.addWorkers(address, now)
-	for _, d := range snap.Blocks.Docs {
-		for _, c := range d.Credits {
-			if c.Account == id && len(part.Credits) < shownCredits {
-				part.Credits = append(part.Credits, userCredit{blockRow{d, p.Info, view.Confirmations(d, snap.View.Height), "", -1}, c.Amount})
-			}
-		}
+	if err := part.addMoney(p, snap, id); err != nil {
+		s.log.Debug().Err(err).Msg("credits or payouts of an account could not be read")
 	}
 	for _, d := range snap.Payouts.Docs {
-		for _, y := range d.Payees {
-			if y.Account == id && len(part.Payouts) < shownCredits {
-				part.Payouts = append(part.Payouts, userPayout{payoutRowOf(p.Info, d), y.Amount, y.Reason})
-			}
-		}
 		for _, y := range d.Held {
 			if y.Account == id && len(part.Payouts) < shownCredits {
 				part.Payouts = append(part.Payouts, userPayout{payoutRowOf(p.Info, d), y.Amount, l.T("held: %s", y.Reason)})
@@ -162,6 +155,27 @@ func (s *Server) user(l *locale.Locale, p *view.Pool, snap *view.Snapshot, addre
 	part.Active = len(a.View.Workers)+len(history)+len(part.Credits)+len(part.Payouts) > 0 ||
 		a.Immature|a.Available|a.InPayout|a.Paid != 0 || !a.Score.IsZero()
 	return part, nil
+}
+
+// addMoney reads the newest credits and payouts.
+func (u *userPart) addMoney(p *view.Pool, snap *view.Snapshot, id pool.AccountID) error {
+	credits, err := p.Credits(id, "", shownCredits)
+	if err != nil {
+		return err
+	}
+	for i := range credits.Rows {
+		c := &credits.Rows[i]
+		u.Credits = append(u.Credits, userCredit{blockRow{c.Block, p.Info, view.Confirmations(c.Block, snap.View.Height), "", -1}, c.Amount, view.PartOf(c)})
+	}
+	paid, err := p.Paid(id, "", shownCredits)
+	if err != nil {
+		return err
+	}
+	for _, y := range paid.Rows {
+		u.Payouts = append(u.Payouts, userPayout{payoutRowOf(p.Info, y.Doc), y.Amount, ""})
+	}
+	u.CreditTotal, u.PaidTotal = credits.Total, paid.Total
+	return nil
 }
 
 // addWorkers sorts workers into groups by the first part of their names, where that makes fewer of them.

@@ -109,6 +109,10 @@ func (s *Server) site(r web.Request, path []string) error {
 			return s.pageUser(r, path[1])
 		case len(path) == 4 && path[2] == "w":
 			return s.pageWorker(r, path[1], path[3])
+		case len(path) == 5 && path[2] == "credit":
+			if p := s.board.Pool(path[3]); p != nil {
+				return s.pageCredit(r, p, path[1], path[4])
+			}
 		}
 	case "rejects":
 		if len(path) <= 2 {

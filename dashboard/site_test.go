@@ -169,6 +169,7 @@ func (s *site) paths() map[string]int {
 		"/": 200, "/toy": 200, "/toy/blocks": 200, "/toy/blocks/" + s.blockHash(7): 200, "/toy/payments": 200, "/toy/leaders": 200,
 		"/user/toy1alice": 200, "/user/TOY1ALICE": 200, "/user/toy1stranger": 200, "/user?address=toy1bob": 303, "/user": 303,
 		"/user/toy1alice/w/garage": 200, "/user/toy1alice/w/~": 200, "/start": 200, "/status": 200, "/api": 200,
+		"/user/toy1bob/credit/toy/" + s.blockHash(9): 200,
 		"/rejects": 200, "/rejects/stale": 200, "/users/toy1bob": 303, "/stats/toy1bob": 303, "/app/toy1bob": 303, "/language?set=de&to=/toy": 303,
 		"/livez": 200, "/readyz": 200, "/metrics": 200, s.server.assets.path("site.css"): 200, "/favicon.ico": 303,
 
@@ -179,8 +180,12 @@ func (s *site) paths() map[string]int {
 		"/api/v1/pools/toy/luck": 200, "/api/v1/pools/toy/heads": 200, "/api/v1/pools/toy/leaders": 200, "/api/v1/pools/toy/miners/toy1bob/history?step=1d": 200,
 		"/api/v1/pools/toy/miners/toy1bob/workers": 200, "/api/v1/pools/toy/miners/toy1bob/workers?limit=1": 200, "/api/v1/pools/toy/miners/toy1bob/workers?cursor=%3Dgarage": 200,
 		"/api/v1/pools/toy/miners/toy1bob/workers/garage": 200, "/api/v1/pools/toy/miners/toy1bob/workers/~": 200, "/api/v1/pools/toy/miners/toy1bob/workers/rig1/history": 200,
+		"/api/v1/pools/toy/miners/toy1bob/credits": 200, "/api/v1/pools/toy/miners/toy1bob/credits?limit=3&cursor=" + s.blockHash(9): 200, "/api/v1/pools/toy/miners/toy1stranger/credits": 200,
+		"/api/v1/pools/toy/miners/toy1bob/payouts": 200, "/api/v1/pools/toy/miners/toy1bob/days": 200, "/api/v1/pools/toy/miners/toy1stranger/days": 200,
 		"/api/v1/rejects": 200, "/api/v1/status": 200, "/api/v1/openapi.json": 200,
 
+		"/user/toy1bob/credit/toy/zz": 404, "/user/toy1bob/credit/none/" + s.blockHash(9): 404, "/user/bad/credit/toy/" + s.blockHash(9): 404, "/user/toy1stranger/credit/toy/" + s.blockHash(9): 404,
+		"/api/v1/pools/toy/miners/toy1bob/credits?cursor=x": 400, "/api/v1/pools/toy/miners/toy1bob/payouts?limit=0": 400, "/api/v1/pools/toy/miners/toy1bob/days?format=pdf": 400, "/api/v1/pools/toy/miners/bad/days": 404,
 		"/nothing": 404, "/toy/nothing": 404, "/toy/blocks/00": 404, "/toy/blocks/" + strings.Repeat("0", 64): 404, "/user/bad": 404,
 		"/user/toy1a/b": 404, "/user/toy1alice/w/none": 404, "/user/bad/w/x": 404, "/rejects/none": 404, "/rejects/stale/x": 404, "/start/x": 404,
 		"/api/v2/pools": 404, "/api/v1": 404, "/api/v1/pools/none": 404, "/api/v1/pools/none/blocks": 404,

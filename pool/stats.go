@@ -142,10 +142,11 @@ type HistoryPoint struct {
 
 // AccountView is what pages and the API show of one account.
 type AccountView struct {
-	Account  AccountID
-	Address  string
-	Hashrate float64      // hashes per second over the last ten minutes
-	Workers  []WorkerView // by name
+	Account     AccountID
+	Address     string
+	Hashrate    float64      // hashes per second over the last ten minutes
+	FiveMinutes float64      // and over the last five
+	Workers     []WorkerView // by name
 }
 
 // WorkerView is one worker of an account.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -261,6 +262,16 @@ func (r *room) openEdge(ctx context.Context, cfg *Config, dev bool) error {
 // Allocation is a block's published allocation file, for the dashboard.
 func (r *room) Allocation(block pool.Hash) ([]byte, error) {
 	return allocation.Read(filepath.Join(r.dir, allocationsDir), block)
+}
+
+// Row is the id of an account's row in a block's allocation file, for the dashboard.
+func (r *room) Row(block pool.Hash, account pool.AccountID) (string, error) {
+	secret, err := allocation.ReadSecret(filepath.Join(r.dir, keeper.SecretFile))
+	if err != nil {
+		return "", err
+	}
+	id := secret.Row(block, account)
+	return hex.EncodeToString(id[:]), nil
 }
 
 // live is what this process knows of its pool, fresher than Redis.

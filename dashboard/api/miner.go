@@ -16,6 +16,7 @@ type minerJSON struct {
 	Address     string         `json:"address"`
 	Pool        string         `json:"pool"`
 	Hashrate    float64        `json:"hashrate"`
+	Five        float64        `json:"hashrate_5m"`
 	Hour        float64        `json:"hashrate_1h"`
 	Day         float64        `json:"hashrate_24h"`
 	Immature    amountText     `json:"immature"`
@@ -97,6 +98,7 @@ func (a *API) minerOf(p *view.Pool, address string) (*minerJSON, error) {
 	odds := view.OddsOf(x.View.Hashrate, view.ExpectedHashes(&snap.View))
 	out := &minerJSON{
 		Account: id, Address: address, Pool: p.Info.ID, Hashrate: view.Finite(x.View.Hashrate),
+		Five:     view.Finite(x.View.FiveMinutes),
 		Hour:     view.Finite(view.Mean(history, view.AccountSteps[0].Every, time.Hour, now)),
 		Day:      view.Finite(view.Mean(history, view.AccountSteps[0].Every, 24*time.Hour, now)),
 		Immature: amountText(x.Immature), Available: amountText(x.Available),

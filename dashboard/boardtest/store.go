@@ -161,6 +161,73 @@ func (f *Store) WindowShare(ctx context.Context, id pool.AccountID) (score, tota
 	return f.Accounts[id].Score, f.Accounts[id].Total, err
 }
 
+// Credits lists what the documents of blocks have of an account; a place is the id of the last row's block.
+func (f *Store) Credits(ctx context.Context, id pool.AccountID, after string, limit int) ([]ledger.CreditRow, string, int, error) {
+	if err := f.enter(ctx, "Credits"); err != nil {
+		return nil, "", 0, err
+	}
+	var all []ledger.CreditRow
+	for _, body := range f.bodies(ledger.SetBlocks) {
+		doc := new(ledger.BlockDoc)
+		if err := json.Unmarshal(body, doc); err != nil {
+			return nil, "", 0, err
+		}
+		scores := ledger.BlockDoc{Credits: doc.Credits, Scores: doc.Scores}
+		doc.Credits, doc.Scores = nil, nil
+		for i, c := range scores.Credits {
+			if c.Account == id {
+				all = append(all, ledger.CreditRow{Block: doc, Amount: c.Amount, Score: scores.Scores[i], FeePPM: doc.FeeOf(id)})
+			}
+		}
+	}
+	return cutRows(all, after, limit, func(r ledger.CreditRow) string { return r.Block.Hash.String() })
+}
+
+// Payouts lists what the documents of payouts have of an account.
+func (f *Store) Payouts(ctx context.Context, id pool.AccountID, after string, limit int) ([]ledger.PayoutRow, string, int, error) {
+	if err := f.enter(ctx, "Payouts"); err != nil {
+		return nil, "", 0, err
+	}
+	var all []ledger.PayoutRow
+	for _, body := range f.bodies(payout.SetPayouts) {
+		var doc payout.BatchDoc
+		if err := json.Unmarshal(body, &doc); err != nil {
+			return nil, "", 0, err
+		}
+		for _, y := range doc.Payees {
+			if y.Account == id {
+				all = append(all, ledger.PayoutRow{Payout: body, Amount: y.Amount})
+			}
+		}
+	}
+	return cutRows(all, after, limit, func(r ledger.PayoutRow) string { return string(r.Payout[:40]) })
+}
+
+func (f *Store) bodies(set string) (out []json.RawMessage) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, d := range f.Set[set] {
+		out = append(out, d.Body)
+	}
+	return out
+}
+
+func cutRows[T any](all []T, after string, limit int, place func(T) string) ([]T, string, int, error) {
+	from := 0
+	if after != "" {
+		at := slices.IndexFunc(all, func(r T) bool { return place(r) == after })
+		if at < 0 {
+			return nil, "", 0, ErrCursor
+		}
+		from = at + 1
+	}
+	to, next := min(from+limit, len(all)), ""
+	if to < len(all) {
+		next = place(all[to-1])
+	}
+	return all[from:to], next, len(all), nil
+}
+
 // Head answers as the store of a pool does.
 func (f *Store) Head(ctx context.Context) (ledger.Head, error) {
 	err := f.enter(ctx, "Head")
@@ -296,7 +363,7 @@ func NewStore(id string, now time.Time, blocks int, gap time.Duration, addresses
 		}
 		finder := ids[random.IntN(len(ids))]
 		d.Finder, d.Worker = &finder, []string{"rig1", "garage", "s19-04"}[i%3]
-		d.Fee = d.Value / 100
+		d.Fee, d.Score = d.Value/100, pool.Work{Hi: 2000}
 		left := d.Value - d.Fee
 		for j, account := range ids {
 			amount := left
@@ -305,11 +372,12 @@ func NewStore(id string, now time.Time, blocks int, gap time.Duration, addresses
 			}
 			left -= amount
 			d.Credits = append(d.Credits, pool.Credit{Account: account, Amount: amount})
+			d.Scores = append(d.Scores, pool.Work{Hi: uint64(weights[j]) * 2})
 		}
 		if d.State != ledger.BlockSubmitted {
 			d.Coinbase = &ledger.Coinbase{TxID: hash("coinbase", n), Outputs: []ledger.Output{{Value: d.Value, Script: []byte{0x51}}}}
 		} else {
-			d.Credits, d.Window = nil, nil
+			d.Credits, d.Scores, d.Window = nil, nil, nil
 		}
 		f.Add(ledger.SetBlocks, d.Hash.String(), d)
 	}
@@ -339,7 +407,7 @@ func NewStore(id string, now time.Time, blocks int, gap time.Duration, addresses
 			InPayout: pool.Amount(weights[i]) * 12_345_678, Paid: pool.Amount(weights[i]) * 49_382_712,
 			Score: pool.Work{Hi: uint64(weights[i]) * 2}, Total: pool.Work{Hi: 2000}}
 		part := float64(weights[i]) / 1000
-		a.View = pool.AccountView{Account: account, Address: addresses[i], Hashrate: f.Pool.Hashrate * part}
+		a.View = pool.AccountView{Account: account, Address: addresses[i], Hashrate: f.Pool.Hashrate * part, FiveMinutes: f.Pool.Hashrate * part * 0.96}
 		for t := now.Add(-24*time.Hour).Unix() / 600; t < now.Unix()/600; t++ {
 			a.History = append(a.History, pool.HistoryPoint{Time: t * 600, Hashrate: rate(t*600) * part * (1 + 0.06*random.NormFloat64()), Workers: 3, Accepted: 40, Rejected: map[string]uint64{"stale": uint64(t % 3)}})
 		}

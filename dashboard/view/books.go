@@ -12,6 +12,8 @@ import (
 type Files interface {
 	// Allocation is a block's published allocation file, or fs.ErrNotExist.
 	Allocation(block pool.Hash) ([]byte, error)
+	// Row is the id of an account's row in a block's allocation file.
+	Row(block pool.Hash, account pool.AccountID) (string, error)
 }
 
 // Heads lists signed heads, newest first.

@@ -27,6 +27,11 @@ type Store interface {
 	Balances(ctx context.Context, id pool.AccountID) (immature, available, inPayout, paid pool.Amount, err error)
 	// WindowShare is an account's score in the present window, and the score of all.
 	WindowShare(ctx context.Context, id pool.AccountID) (score, total pool.Work, err error)
+	// Credits lists up to limit, at most 100, of an account's newest credits, highest block first, by places as
+	// Docs has them; total is how many the store keeps.
+	Credits(ctx context.Context, id pool.AccountID, after string, limit int) (rows []ledger.CreditRow, next string, total int, err error)
+	// Payouts lists an account's newest payouts likewise.
+	Payouts(ctx context.Context, id pool.AccountID, after string, limit int) (rows []ledger.PayoutRow, next string, total int, err error)
 	// Head is the ledger head that the store shows.
 	Head(ctx context.Context) (ledger.Head, error)
 	// Health fails when the store does not answer or is not the one it was.

@@ -46,6 +46,8 @@ type Pool struct {
 	accounts  memory[accountKey, *Account]
 	histories memory[historyKey, []pool.HistoryPoint]
 	leaders   memory[struct{}, *Leaders]
+	credits   memory[listKey, *Credits]
+	paid      memory[listKey, *Payouts]
 
 	mu      sync.Mutex
 	last    *Snapshot     // guarded by mu
@@ -60,6 +62,8 @@ func newPool(info *PoolInfo, b *Board) *Pool {
 	p.Payouts = docPages[payout.BatchDoc]{pool: p, set: payout.SetPayouts}
 	p.accounts = memory[accountKey, *Account]{pool: p, fresh: fresh, most: maxAccounts}
 	p.histories = memory[historyKey, []pool.HistoryPoint]{pool: p, fresh: 10 * fresh, most: maxHistories}
+	p.credits = memory[listKey, *Credits]{pool: p, fresh: fresh, most: maxLists}
+	p.paid = memory[listKey, *Payouts]{pool: p, fresh: fresh, most: maxLists}
 	p.leaders = memory[struct{}, *Leaders]{pool: p, fresh: 10 * fresh, most: 1}
 	return p
 }

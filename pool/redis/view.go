@@ -45,7 +45,7 @@ func (p *Pool) View(ctx context.Context) (pool.PoolView, error) {
 			}
 		}
 	}
-	v.Hashrate = lastTen(now, first*minuteMs, func(m int64) float64 { return work[m] })
+	v.Hashrate = lastMinutes(10, now, first*minuteMs, func(m int64) float64 { return work[m] })
 	v.History = wholeMinutes(now, first, points)
 	p.addEdges(&v, now, edges.Val())
 	v.Ledgers = p.ledgerReports(now, ledgers.Val())
@@ -69,16 +69,16 @@ func wholeMinutes(now, first int64, points []point) []pool.HistoryPoint {
 	return history
 }
 
-// lastTen averages work over the ten minutes before now, or the time since begun when that is shorter,
+// lastMinutes averages work over some minutes before now, at most ten, or the time since begun when that is shorter,
 // but never less than a minute.
-func lastTen(now, begun int64, work func(minute int64) float64) float64 {
+func lastMinutes(n, now, begun int64, work func(minute int64) float64) float64 {
 	minute := now / minuteMs
 	sum := work(minute)
-	for i := int64(1); i < 10; i++ {
+	for i := int64(1); i < n; i++ {
 		sum += work(minute - i)
 	}
-	sum += work(minute-10) * (1 - float64(now%minuteMs)/float64(minuteMs))
-	span := min(max(now-begun, minuteMs), tenMs)
+	sum += work(minute-n) * (1 - float64(now%minuteMs)/float64(minuteMs))
+	span := min(max(now-begun, minuteMs), n*minuteMs)
 	return sum / (float64(span) / 1000)
 }
 
@@ -149,7 +149,7 @@ func (p *Pool) AccountView(ctx context.Context, id pool.AccountID) (pool.Account
 	now := p.r.now().UnixMilli()
 	a := account.Val()
 	v.Address = a["address"]
-	v.Hashrate = ringRate(now, a)
+	v.Hashrate, v.FiveMinutes = ringRate(10, now, a), ringRate(5, now, a)
 	for i, h := range hashes {
 		if w := h.Val(); len(w) > 0 {
 			v.Workers = append(v.Workers, workerView(now, names[i], w))
@@ -163,7 +163,7 @@ func workerView(now int64, name string, h map[string]string) pool.WorkerView {
 	w := pool.WorkerView{
 		Name:       name,
 		Agent:      h["agent"],
-		Hashrate:   ringRate(now, h),
+		Hashrate:   ringRate(10, now, h),
 		Usual:      parseFloat(h["usual"]),
 		Difficulty: parseFloat(h["difficulty"]),
 		LastShare:  int64(parseCount(h["last"])),
@@ -186,9 +186,9 @@ func workerView(now int64, name string, h map[string]string) pool.WorkerView {
 	return w
 }
 
-// ringRate is the hashrate of the last ten minutes from a ring of minutes.
-func ringRate(now int64, h map[string]string) float64 {
-	return lastTen(now, int64(parseCount(h["since"])), func(m int64) float64 {
+// ringRate is the hashrate of the last minutes from a ring of them.
+func ringRate(minutes, now int64, h map[string]string) float64 {
+	return lastMinutes(minutes, now, int64(parseCount(h["since"])), func(m int64) float64 {
 		v, _ := ringValue(h["m"+strconv.FormatInt(m%recent, 10)], m)
 		return v
 	})
