@@ -1,7 +1,9 @@
 package worker
 
 import (
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -36,4 +38,29 @@ func parseTarget(raw json.RawMessage, diff1 [32]byte) ([32]byte, error) {
 	}
 	n.FillBytes(target[:])
 	return target, nil
+}
+
+// parseHexTarget reads a target as 64 hex digits, big-endian.
+func parseHexTarget(raw json.RawMessage) (target [32]byte, err error) {
+	s, err := text(raw)
+	if err != nil {
+		return target, fmt.Errorf("target: %w", err)
+	}
+	if len(s) != 2*len(target) {
+		return target, fmt.Errorf("target %.80q is not %d hex digits", s, 2*len(target))
+	}
+	if _, err := hex.Decode(target[:], []byte(s)); err != nil {
+		return target, fmt.Errorf("target %q: %w", s, err)
+	}
+	if target == ([32]byte{}) {
+		return target, errors.New("target zero, which no hash meets")
+	}
+	return target, nil
+}
+
+// difficultyOf is diff1 divided by a target above zero, for people.
+func difficultyOf(target, diff1 [32]byte) string {
+	d := new(big.Rat).SetFrac(new(big.Int).SetBytes(diff1[:]), new(big.Int).SetBytes(target[:]))
+	f, _ := d.Float64()
+	return strconv.FormatFloat(f, 'g', 6, 64)
 }

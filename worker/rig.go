@@ -6,7 +6,7 @@
 // The message flow is
 //
 //	rig  mining.configure [["version-rolling"], {…}]      (BIP310)
-//	rig  mining.subscribe [agent]                      -> [subscriptions, extranonce1, extranonce2_size]
+//	rig  mining.subscribe [agent, session of before]   -> [subscriptions, extranonce1, extranonce2_size]
 //	rig  mining.authorize [user, password]             -> true
 //	rig  mining.extranonce.subscribe []
 //	rig  mining.suggest_difficulty [d]                    (when asked to)
@@ -101,7 +101,7 @@ var usualTiming = timing{
 	abandon:      5 * time.Second,
 }
 
-// rig is the state of Run. All members but observing are static once it runs.
+// rig is the state of Run. All members but tickets and observing are static once it runs.
 type rig struct {
 	pools    []choice
 	agent    string
@@ -115,6 +115,7 @@ type rig struct {
 	observer func(Event)
 	timing   timing
 	stop     context.CancelCauseFunc
+	tickets  map[int]ticket // by the pool's index; owned by Run's goroutine
 
 	observing sync.Mutex // held while observer is called
 }

@@ -48,6 +48,7 @@ type session struct {
 	submits int // of pending
 	bad     int // lines not understood
 
+	ticket     string // of the connection before, sent with mining.subscribe; empty: none
 	subscribed bool
 	loggedIn   bool
 	earned     bool // a share was accepted
@@ -84,7 +85,11 @@ func (s *session) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.ask("mining.subscribe", s.rig.agent); err != nil {
+	subscription := []any{s.rig.agent}
+	if s.ticket = s.rig.takeTicket(s.pool); s.ticket != "" {
+		subscription = append(subscription, s.ticket)
+	}
+	if err := s.ask("mining.subscribe", subscription...); err != nil {
 		return err
 	}
 	ticker := time.NewTicker(s.rig.timing.tick)
@@ -220,6 +225,15 @@ func (s *session) called(m message) error {
 			return &misunderstood{err}
 		}
 		s.target, s.difficulty = target, string(m.params[0])
+	case "mining.set_target":
+		if len(m.params) < 1 {
+			return &misunderstood{errors.New("set_target without a target")}
+		}
+		target, err := parseHexTarget(m.params[0])
+		if err != nil {
+			return &misunderstood{err}
+		}
+		s.target, s.difficulty = target, difficultyOf(target, s.rig.kernel.Diff1())
 	case "mining.set_extranonce":
 		if len(m.params) < 2 {
 			return &misunderstood{errors.New("set_extranonce without two params")}
@@ -365,6 +379,10 @@ func (s *session) configured(m message) {
 }
 
 func (s *session) subscribedWith(m message) error {
+	if m.refusal != nil && s.ticket != "" { // perhaps it knows no second parameter
+		s.ticket = ""
+		return s.ask("mining.subscribe", s.rig.agent)
+	}
 	if m.refusal != nil {
 		return fmt.Errorf("the pool refused mining.subscribe: %w", m.refusal)
 	}
@@ -377,6 +395,9 @@ func (s *session) subscribedWith(m message) error {
 		return fmt.Errorf("the answer to mining.subscribe: %w", err)
 	}
 	s.extranonce, s.subscribed = x, true
+	if s.rig.keepTicket(s.pool, sessionID(result[0]), x) && s.ticket != "" {
+		s.rig.log.Info().Str("pool", s.at.address()).Msg("the pool goes on with the session of before")
+	}
 	if err := s.ask("mining.authorize", s.pool.user, s.pool.password); err != nil {
 		return err
 	}

@@ -415,6 +415,26 @@ func TestExtranonceAndMaskChange(t *testing.T) {
 	}
 }
 
+// Set_target is a difficulty in other words, for the next job.
+func TestSetTarget(t *testing.T) {
+	p := listen(t)
+	r := start(t, p, nil)
+	peer := p.accept()
+	peer.login("ab", 4, "")
+	for _, bad := range []string{`[]`, `[7]`, `["00ff"]`, `["` + strings.Repeat("0", 64) + `"]`, `["` + strings.Repeat("g", 64) + `"]`} {
+		peer.send(`{"id":null,"method":"mining.set_target","params":%s}`, bad)
+	}
+	peer.send(`{"id":null,"method":"mining.set_target","params":["%s"]}`, "40"+strings.Repeat("00", 31))
+	j := sampleJob("1", true)
+	peer.notify(j)
+	for range 5 {
+		header := headerOf(j, "ab", peer.submit(), 0)
+		if !meets(header, "9.3130e-10") || r.events.of(NewJob)[0].Difficulty != "9.31308e-10" {
+			t.Errorf("share %s at difficulty %s", header, r.events.of(NewJob)[0].Difficulty)
+		}
+	}
+}
+
 // FuzzSession feeds whole conversations to a session that has work in flight.
 func FuzzSession(f *testing.F) {
 	f.Add([]byte(strings.Join(seeds(), "\n")))
