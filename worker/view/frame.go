@@ -67,9 +67,9 @@ func state(d worker.DeviceStatus) string {
 // there is room for. It holds no control characters.
 func Frame(s worker.Status, log []string, width, height int) []string {
 	width, height = max(width, 1), max(height, 1)
-	lines := []string{title(s)}
-	lines = append(lines, pool(s)...)
-	lines = append(lines, shares(s)...)
+	lines := []string{title(s, width)}
+	lines = append(lines, pool(s, width)...)
+	lines = append(lines, shares(s, width)...)
 	lines = append(lines, "")
 	lines = append(lines, devices(s.Devices, width)...)
 	if room := height - len(lines) - 1; room > 0 && len(log) > 0 {
@@ -84,7 +84,7 @@ func Frame(s worker.Status, log []string, width, height int) []string {
 	return lines
 }
 
-func title(s worker.Status) string {
+func title(s worker.Status, width int) string {
 	parts := []string{Hashrate(s.Counts.Hashrate), s.Kernel, "up " + duration(s.Uptime())}
 	if watts, known := s.Power(); known {
 		parts = append(parts, fmt.Sprintf("%.0f W", watts))
@@ -92,10 +92,10 @@ func title(s worker.Status) string {
 	if j, known := s.JoulesPerHash(); known {
 		parts = append(parts, scaled(j, "J/H"))
 	}
-	return strings.Join(parts, "   ")
+	return fitting(width, "   ", parts...)
 }
 
-func pool(s worker.Status) []string {
+func pool(s worker.Status, width int) []string {
 	p := s.Pool
 	if !p.Connected() {
 		line := "pool        none yet"
@@ -111,29 +111,43 @@ func pool(s worker.Status) []string {
 	if p.Index > 0 {
 		line += fmt.Sprintf(", backup %d", p.Index)
 	}
-	line += ", since " + duration(s.Time.Sub(p.Since))
-	work := "work        "
+	work := []string{"work        none yet"}
 	switch {
 	case !p.LoggedIn:
-		work += "logging in"
-	case p.Job == "":
-		work += "none yet"
-	default:
-		work += fmt.Sprintf("difficulty %s, job %s since %s", p.Difficulty, p.Job, duration(s.Time.Sub(p.JobTime)))
+		work[0] = "work        logging in"
+	case p.Job != "":
+		work[0] = "work        difficulty " + p.Difficulty
+		work = append(work, fmt.Sprintf("job %s since %s", p.Job, duration(s.Time.Sub(p.JobTime))))
 	}
 	if p.Latency > 0 {
-		work += fmt.Sprintf(", answers in %.1f ms", p.Latency.Seconds()*1000)
+		work = append(work, fmt.Sprintf("answers in %.1f ms", p.Latency.Seconds()*1000))
 	}
-	return []string{line, "user        " + p.User, work}
+	return []string{
+		fitting(width, ", ", line, "since "+duration(s.Time.Sub(p.Since))),
+		middle("user        "+p.User, width),
+		fitting(width, ", ", work...),
+	}
 }
 
-func shares(s worker.Status) []string {
+func shares(s worker.Status, width int) []string {
 	c := s.Counts
 	answered := c.Accepted + c.Rejected
-	lines := []string{fmt.Sprintf("shares      %d accepted (%s), %d rejected (%s), %d stale (%s)",
-		c.Accepted, percent(c.Accepted, answered), c.Rejected-c.Stale, percent(c.Rejected-c.Stale, answered), c.Stale, percent(c.Stale, answered))}
+	parts, short := []string{}, []string{}
+	for _, kind := range []struct {
+		count uint64
+		name  string
+	}{{c.Accepted, "accepted"}, {c.Rejected - c.Stale, "rejected"}, {c.Stale, "stale"}} {
+		short = append(short, fmt.Sprintf("%d %s", kind.count, kind.name))
+		parts = append(parts, fmt.Sprintf("%d %s (%s)", kind.count, kind.name, percent(kind.count, answered)))
+	}
 	if c.Lost > 0 {
-		lines[0] += fmt.Sprintf(", %d lost", c.Lost)
+		lost := fmt.Sprintf("%d lost", c.Lost)
+		parts, short = append(parts, lost), append(short, lost)
+	}
+	lines := []string{"shares      " + strings.Join(parts, ", ")}
+	if utf8.RuneCountInString(lines[0]) > width { // a narrow terminal does without the percentages
+		short[0] = "shares      " + short[0]
+		lines[0] = fitting(width, ", ", short...)
 	}
 	const most = 4
 	for i, r := range c.Rejects {

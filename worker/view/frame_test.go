@@ -70,6 +70,7 @@ func TestFrames(t *testing.T) {
 	}
 	f("wide.txt", busy(), log, 140, 30)
 	f("usual.txt", busy(), log, 80, 24)
+	f("sixty.txt", busy(), log, 60, 24)
 	f("narrow.txt", busy(), log, 40, 24)
 	f("low.txt", busy(), log, 80, 6)
 	start := worker.Status{Time: time.Unix(0, 0), Kernel: "scrypt", Devices: []worker.DeviceStatus{{Name: "cpu", State: worker.Searching, Duty: 100}}}

@@ -85,3 +85,26 @@ func pad(s string, width int, right bool) string {
 	}
 	return s + space
 }
+
+// fitting joins as many of the parts as width has room for, the first in any case.
+func fitting(width int, between string, parts ...string) string {
+	line := parts[0]
+	for _, part := range parts[1:] {
+		if utf8.RuneCountInString(line)+len(between)+utf8.RuneCountInString(part) > width {
+			break
+		}
+		line += between + part
+	}
+	return line
+}
+
+// middle makes s at most width characters by leaving out some of its second half
+// but for its last twelve: of a user name the worker's stays.
+func middle(s string, width int) string {
+	const tail = 12
+	runes := []rune(s)
+	if len(runes) <= width || width < 3*tail {
+		return s
+	}
+	return string(runes[:width-tail-1]) + "…" + string(runes[len(runes)-tail:])
+}
