@@ -53,6 +53,7 @@ type Book struct {
 	changed  chan struct{}
 	broken   error // set once the file's end is not known any more, or not committed
 	standing standing
+	recent   []Record // what the last PostAll entered: readers need not read it back
 	closed   bool
 	until    uint64 // of a view: where it ends; 0 for all there is
 	torn     int    // of a view: bytes behind the last entry that are none yet
@@ -238,8 +239,9 @@ func (b *Book) PostAll(entries []Entry) ([]Entry, error) {
 	if err := b.write(batch.lines); err != nil {
 		return nil, err
 	}
+	records := batch.records()
 	if b.commit != nil {
-		if err := b.commit(b.head, batch.records(), batch.lines); err != nil {
+		if err := b.commit(b.head, records, batch.lines); err != nil {
 			b.fail(fmt.Errorf("ledger entries from %d are on this disk and not committed: %w", b.head.Seq+1, err))
 			return nil, b.broken
 		}
@@ -250,6 +252,7 @@ func (b *Book) PostAll(entries []Entry) ([]Entry, error) {
 		b.apply(&s.entry, s.after, s.digest, s.hash, b.size+s.offset)
 	}
 	b.size += int64(len(batch.lines))
+	b.recent = records
 	b.tell()
 	return out, nil
 }

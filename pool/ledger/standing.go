@@ -335,7 +335,7 @@ func (b *Book) Cut(term uint64, by string, to Head) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.head, b.size, b.offsets = Head{}, 0, nil
+	b.head, b.size, b.offsets, b.recent = Head{}, 0, nil, nil
 	b.keys, b.balances, b.docs = make(map[string]key), make(balances), make(map[string]map[string]docPlace)
 	if err := b.load(filepath.Join(b.dir, fileName)); err != nil {
 		b.broken = err

@@ -32,11 +32,14 @@ if chunk > tonumber(done) then
 end
 local final = ARGV[6] == '1'
 local i = 10
-for _ = 1, tonumber(ARGV[7]) do
-  redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
-  if not final then
-    redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1])
+local changes = i + 2 * tonumber(ARGV[7])
+if not final then -- an account comes once in a step
+  for from = i, changes - 1, 500 do
+    redis.call('HSET', KEYS[4], unpack(ARGV, from, math.min(from + 499, changes - 1)))
   end
+end
+while i < changes do
+  redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
   i = i + 2
 end
 local older = -1 - tonumber(ARGV[9])
