@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/adit-pool/adit/pool/node/devnode"
@@ -171,6 +172,31 @@ func TestDoctor(t *testing.T) {
 	for _, want := range []string{"gives work for height 306", "Redis is reachable and persistent", "payout.key_file is not set", "fix: make a key"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	// An edge holds no money, and pays to where the ledgers take coinbases for the pool's.
+	server, err := goredis.ParseURL(redis.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := goredis.NewClient(server)
+	defer client.Close()
+	for _, tt := range []struct {
+		reward, want string
+		good         bool
+	}{
+		{"", "no ledger reported", true},
+		{"00141a91d8ea40c6cea2cb8c96a496ff4a90ad8ab0d2", "not those of this edge", false},
+	} {
+		if tt.reward != "" {
+			report := fmt.Sprintf(`{"name":"ledger-1","time":%d,"state":"active","reward":%q}`, time.Now().UnixMilli(), tt.reward)
+			if err := client.HSet(t.Context(), "adit:{bitcoin}:ledgers", "ledger-1", report).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, err := exec.Command(aditBinary, "doctor", "--role", "edge", "--config", c.write(t)).CombinedOutput()
+		if (err == nil) != tt.good || !strings.Contains(string(out), tt.want) || !strings.Contains(string(out), "reaches no wallet") || strings.Contains(string(out), "key_file") {
+			t.Errorf("an edge: %v\n%s", err, out)
 		}
 	}
 	c.nodeURL = "http://127.0.0.1:1"

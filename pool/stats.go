@@ -89,9 +89,11 @@ type LedgerReport struct {
 	Time  int64  `json:"time"` // Unix milliseconds
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
-	Seq   uint64 `json:"seq"`             // last entry of its disk
-	Term  uint64 `json:"term"`            // of that entry
-	Disks string `json:"disks,omitempty"` // of an active one that has a peer: "both", "alone" or "degraded"
+	Seq   uint64 `json:"seq"`  // last entry of its disk
+	Term  uint64 `json:"term"` // of that entry
+	// Reward is the output script of the coinbases that it takes for the pool's, in hexadecimal.
+	Reward string `json:"reward,omitempty"`
+	Disks  string `json:"disks,omitempty"` // of an active one that has a peer: "both", "alone" or "degraded"
 
 	Version string `json:"version,omitempty"`
 }

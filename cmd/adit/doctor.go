@@ -36,14 +36,18 @@ const (
 )
 
 func doctorCommand() *cobra.Command {
-	var config string
+	var config, role string
 	cmd := &cobra.Command{
 		Use: "doctor --config adit.toml", Short: "Check nodes, Redis, addresses, ports and the machine before serving", Args: cobra.NoArgs,
-		Long: `doctor checks what adit serve needs and prints a line for each thing, with the fix where there is one to
+		Long: `doctor checks what adit serve with the same --role needs and prints a line for each thing, with the fix where there is one to
 make. It changes nothing. It ends with code 1 when something would keep the pool from working.
 Run it while adit serve is stopped: a running one holds the ports and the data directory.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(config, os.Environ())
+			if err != nil {
+				return err
+			}
+			w, err := parseRoles(role)
 			if err != nil {
 				return err
 			}
@@ -55,7 +59,7 @@ Run it while adit serve is stopped: a running one holds the ports and the data d
 				}
 				failed = failed || f.state == findingFail
 			}
-			examine(cmd.Context(), cfg, report)
+			examine(cmd.Context(), cfg, w, report)
 			if failed {
 				return errors.New("the pool would not work: see FAIL above")
 			}
@@ -63,15 +67,24 @@ Run it while adit serve is stopped: a running one holds the ports and the data d
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration file")
+	cmd.Flags().StringVar(&role, "role", "", "what this process will do: edge, ledger, dashboard, or several with commas; all when not given")
 	_ = cmd.MarkFlagRequired("config")
 	return cmd
 }
 
-// examine reports on everything that cfg names.
-func examine(ctx context.Context, cfg *Config, report func(finding)) {
+// examine reports on everything in cfg that the roles need.
+func examine(ctx context.Context, cfg *Config, w roles, report func(finding)) {
+	if err := w.check(cfg); err != nil {
+		report(finding{findingFail, err.Error(), "add it, or leave the role to another process"})
+	}
 	examineMachine(cfg, report)
 	examineRedis(ctx, cfg, report)
-	examinePort("dashboard", cfg.Dashboard.Listen, "dashboard.listen", report)
+	if w.dashboard {
+		examinePort("dashboard", cfg.Dashboard.Listen, "dashboard.listen", report)
+	}
+	if w.ledger && cfg.Ledger.Copies == 2 {
+		examinePort("the other ledger's copy", cfg.Ledger.Listen, "ledger.listen", report)
+	}
 	for i := range cfg.Pool {
 		p := &cfg.Pool[i]
 		chain, err := chains.Find(p.Coin, p.Network)
@@ -79,11 +92,20 @@ func examine(ctx context.Context, cfg *Config, report func(finding)) {
 			report(finding{findingFail, err.Error(), "correct coin and network"})
 			continue
 		}
-		examineReward(cfg, p, chain, report)
-		for j := range p.Stratum {
+		script, ok := examineReward(p, chain, report)
+		if ok && w.ledger {
+			examineSigner(ctx, cfg, p, chain, script, report)
+		}
+		if ok && w.edge && !w.ledger {
+			examineEdge(ctx, cfg, p, chain, script, report)
+		}
+		if w.ledger && cfg.Ledger.Copies == 2 {
+			examinePeer(ctx, &cfg.Ledger, p.ID, report)
+		}
+		for j := 0; w.edge && j < len(p.Stratum); j++ {
 			examinePort("pool "+p.ID, p.Stratum[j].Listen, fmt.Sprintf("pool[%d].stratum[%d].listen", i, j), report)
 		}
-		for j := range p.Node {
+		for j := 0; (w.edge || w.ledger) && j < len(p.Node); j++ {
 			examineNode(ctx, p, &p.Node[j], chain, report)
 		}
 	}
@@ -147,41 +169,6 @@ func examinePort(who, addr, key string, report func(finding)) {
 	}
 	l.Close()
 	report(finding{findingOK, fmt.Sprintf("%s can listen on %s", who, addr), ""})
-}
-
-// examineReward checks that payouts can be made from where rewards go.
-func examineReward(cfg *Config, p *PoolConfig, chain pool.Chain, report func(finding)) {
-	script, err := chain.Script(p.RewardAddress)
-	if err != nil {
-		report(finding{findingFail, fmt.Sprintf("pool %s: reward_address: %v", p.ID, err), "give an address of this network"})
-		return
-	}
-	report(finding{findingOK, fmt.Sprintf("pool %s: %s is an address of %s %s", p.ID, p.RewardAddress, p.Coin, p.Network), ""})
-	if _, err := sourcesOf(p, script); err != nil {
-		report(finding{findingFail, fmt.Sprintf("pool %s: descriptor: %v", p.ID, err), "use both lines that `adit payout address` printed"})
-		return
-	}
-	if c := &cfg.Payout; c.Policy == "none" && c.MaxRun == 0 && c.MaxDay == 0 && (c.Schedule != "" || c.KeyFile != "") {
-		report(finding{findingWarn, "payout.policy is none and there is no limit: whoever reaches this machine can have everything paid out at once", "set max_run and max_day, or policy"})
-	}
-	path := cfg.keyFile(p)
-	switch {
-	case path == "" && (cfg.Payout.Wallet != "" || p.Descriptor != ""):
-		report(finding{findingOK, fmt.Sprintf("pool %s: payouts are signed by the node's wallet or elsewhere", p.ID), ""})
-		return
-	case path == "":
-		report(finding{findingWarn, "payout.key_file is not set: payouts must be exported and signed elsewhere", "make a key: adit payout key FILE"})
-		return
-	}
-	key, err := openKeyFile(path, chain.Params())
-	switch {
-	case err != nil:
-		report(finding{findingFail, fmt.Sprintf("pool %s: key_file: %v", p.ID, err), "give the key's file, and its identity file or passphrase"})
-	case string(key.Script()) != string(script):
-		report(finding{findingFail, fmt.Sprintf("pool %s: the key file does not sign for reward_address", p.ID), "use the address that `adit payout key` printed with this key"})
-	default:
-		report(finding{findingOK, fmt.Sprintf("pool %s: the key file signs for reward_address (%s)", p.ID, key.Type()), ""})
-	}
 }
 
 // examineNode asks one node for its chain, its state and a template, and compares clocks.

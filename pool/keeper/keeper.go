@@ -208,7 +208,7 @@ func (k *Keeper) Book() (*ledger.Book, error) {
 func (k *Keeper) Report() pool.LedgerReport {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r := pool.LedgerReport{Name: k.o.Name, Version: k.o.Version, State: k.state}
+	r := pool.LedgerReport{Name: k.o.Name, Version: k.o.Version, State: k.state, Reward: hex.EncodeToString(k.o.Settle.RewardScript)}
 	if k.state == pool.LedgerStopped && k.why != nil {
 		r.Error = k.why.Error()
 	}

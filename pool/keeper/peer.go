@@ -45,6 +45,8 @@ var (
 	ErrCopied = errors.New("both ledgers have the same owner id: one data directory is a copy of the other; remove slices/owner in the newer one")
 	// ErrOneDisk reports a payout step while only one disk holds the ledger.
 	ErrOneDisk = errors.New("only one of two disks holds the ledger: nothing is paid until the other is back, or until a person runs adit ledger degrade")
+	// ErrStranger reports a side of a connection that has another key than the one that was configured.
+	ErrStranger = errors.New("the other side is not the ledger that was configured")
 	// ErrSecret reports another secret on the other disk.
 	ErrSecret = errors.New("the two ledgers have different secrets: one of them belongs to another pool")
 )

@@ -96,7 +96,7 @@ func (k Key) config(other ed25519.PublicKey) (*tls.Config, error) {
 					return nil
 				}
 			}
-			return errors.New("the other side is not the ledger that was configured")
+			return ErrStranger
 		},
 	}, nil
 }
@@ -344,6 +344,20 @@ func (r *Remote) call(ctx context.Context, op string, call wireCall) (*wireAnswe
 		return &answer, fmt.Errorf("the other ledger says: %w", err)
 	}
 	return &answer, nil
+}
+
+// Greet asks for nothing, so that a way that does not lead to the other ledger is found: an error that wraps
+// [ErrStranger] is one of keys.
+func (r *Remote) Greet(ctx context.Context) error {
+	_, err := r.call(ctx, "end", wireCall{})
+	var refused *net.OpError
+	switch {
+	case errors.As(err, &refused) && refused.Op == "remote error": // an alert of TLS, if it arrives before the end
+		return fmt.Errorf("%w: it refuses this ledger's key: %w", ErrStranger, err)
+	case errors.Is(err, ErrBusy): // it is there
+		return nil
+	}
+	return err
 }
 
 // Hello implements [Peer].

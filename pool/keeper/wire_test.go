@@ -106,6 +106,9 @@ func TestWire(t *testing.T) {
 		if _, err := r.Hello(ctx, testPool, 99, "x"); err == nil {
 			t.Errorf("%s was answered", what)
 		}
+		if err := r.Greet(ctx); err == nil || what == "another server" && !errors.Is(err, ErrStranger) || what == "another pool" && errors.Is(err, ErrStranger) {
+			t.Errorf("%s greets: %v", what, err)
+		}
 	}
 	if s := b.book.Standing(); s.Term != 0 {
 		t.Fatalf("promised to a stranger: %+v", s)

@@ -172,6 +172,20 @@ func (c *Client) Template(ctx context.Context, longpollID string) (*pool.Templat
 	return t, nil
 }
 
+// HasWallets reports whether the node obeys wallet calls of these credentials. A node that serves an edge should
+// not: without a wallet, or with an rpcwhitelist for the edge's user.
+func (c *Client) HasWallets(ctx context.Context) (bool, error) {
+	var loaded []string
+	err := c.calls.Call(ctx, "listwallets", &loaded)
+	if refused := (*rpc.Error)(nil); errors.As(err, &refused) || errors.Is(err, rpc.ErrUnauthorized) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask %s for wallets: %w", c.name, err)
+	}
+	return true, nil
+}
+
 // Wallet is the RPC of one of the node's wallets, by its name.
 func (c *Client) Wallet(name string) *rpc.Client {
 	return c.calls.At("/wallet/" + url.PathEscape(name))

@@ -57,6 +57,16 @@ func (p *Pool) ReportLedger(ctx context.Context, r pool.LedgerReport) error {
 	return nil
 }
 
+// Ledgers is what the ledger roles of a pool said within the last hour, by name; nothing is written.
+func (r *Redis) Ledgers(ctx context.Context, poolID string) ([]pool.LedgerReport, error) {
+	p := &Pool{r: r, id: poolID, k: poolKeys(poolID)}
+	fields, err := r.client.HGetAll(ctx, p.k.ledgers()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the reports of ledgers: %w", err)
+	}
+	return p.ledgerReports(r.now().UnixMilli(), fields), nil
+}
+
 // ledgerReports reads what ledger roles said within the last hour, by name.
 func (p *Pool) ledgerReports(now int64, fields map[string]string) []pool.LedgerReport {
 	var out []pool.LedgerReport
