@@ -47,3 +47,9 @@ func ownCPU() (time.Duration, error) {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
 }
+
+// CPU is the processor time that processes have used.
+func CPU(pids []int) (time.Duration, error) {
+	u, err := usage(pids)
+	return u.cpu, err
+}

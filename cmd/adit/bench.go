@@ -7,6 +7,6 @@ func benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure parts of Adit on this machine",
 	}
-	cmd.AddCommand(benchLedgerCommand(), benchKernelsCommand(), benchStratumCommand())
+	cmd.AddCommand(benchLedgerCommand(), benchKernelsCommand(), benchStratumCommand(), benchDashboardCommand())
 	return cmd
 }
