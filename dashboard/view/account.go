@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -38,20 +39,31 @@ func (p *Pool) Account(id pool.AccountID) (*Account, error) {
 	a, at, err := p.accounts.get(id, func(ctx context.Context) (*Account, error) {
 		a := new(Account)
 		store := p.Info.Store
-		var err error
-		if a.View, err = store.AccountView(ctx, id); err != nil {
-			return nil, err
-		}
-		if a.Immature, a.Available, a.InPayout, a.Paid, err = store.Balances(ctx, id); err != nil {
-			return nil, err
-		}
-		if a.Score, a.Total, err = store.WindowShare(ctx, id); err != nil {
-			return nil, err
-		}
 		var doc payout.PayeeDoc
-		if err = p.doc(payout.SetPayees, id.String(), &doc); errors.Is(err, ErrNoDoc) {
-			err = nil
-		}
+		g, ctx := errgroup.WithContext(ctx) // one after the other they would wait for the store four times
+		g.Go(func() (err error) {
+			a.View, err = store.AccountView(ctx, id)
+			return err
+		})
+		g.Go(func() (err error) {
+			a.Immature, a.Available, a.InPayout, a.Paid, err = store.Balances(ctx, id)
+			return err
+		})
+		g.Go(func() (err error) {
+			a.Score, a.Total, err = store.WindowShare(ctx, id)
+			return err
+		})
+		g.Go(func() error {
+			body, err := store.Doc(ctx, payout.SetPayees, id.String())
+			if errors.Is(err, p.board.opts.NoDoc) {
+				return nil
+			}
+			if err == nil {
+				err = json.Unmarshal(body, &doc)
+			}
+			return err
+		})
+		err := g.Wait()
 		a.Terms = doc.Terms
 		return a, err
 	})
