@@ -93,3 +93,17 @@ func TestFeeOfTheLedger(t *testing.T) {
 		t.Error("the page shows another fee")
 	}
 }
+
+// TestTrivialChain shows a pool whose blocks take no more work than a share: luck and effort are not given.
+func TestTrivialChain(t *testing.T) {
+	s := newSite(t, nil)
+	s.store.Change(func() { s.store.Pool.NetworkWork = "2" })
+	s.wait(time.Minute)
+	for path, want := range map[string]string{
+		"/toy/blocks": "luck has no meaning", "/toy": "luck has no meaning", "/api/v1/pools/toy": `"effort":null`, "/api/v1/pools/toy/luck": `{"windows":[]}`,
+	} {
+		if a := s.get(path); a.status != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d without %s", path, a.status, want)
+		}
+	}
+}

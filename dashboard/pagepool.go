@@ -37,7 +37,7 @@ type poolPart struct {
 	AllBlocks int
 	Payouts   []payoutRow
 	AllPaid   int
-	Luck      []view.Luck
+	Luck      luckPart
 }
 
 // connect is how to point a rig at a pool.
@@ -114,10 +114,17 @@ func (s *Server) part(l *locale.Locale, p *view.Pool, snap *view.Snapshot) poolP
 		part.Payouts = append(part.Payouts, payoutRowOf(p.Info, d))
 	}
 	var err error
-	if part.Luck, err = p.Luck(snap); err != nil {
+	part.Luck.Trivial = snap.Trivial
+	if part.Luck.Windows, err = p.Luck(snap); err != nil {
 		s.log.Debug().Err(err).Msg("luck could not be read")
 	}
 	return part
+}
+
+// luckPart is the table of luck, or that there can be none.
+type luckPart struct {
+	Trivial bool
+	Windows []view.Luck
 }
 
 // blockRows makes rows of documents; without their finders when those cannot be read now.
@@ -131,7 +138,7 @@ func (s *Server) blockRows(p *view.Pool, snap *view.Snapshot, docs []*ledger.Blo
 			s.log.Debug().Err(err).Msg("finders of blocks could not be read")
 		}
 	}
-	efforts := p.Efforts(docs)
+	efforts := p.Efforts(snap, docs)
 	out := make([]blockRow, len(docs))
 	for i, d := range docs {
 		out[i] = blockRow{d, p.Info, view.Confirmations(d, snap.View.Height), finders[i], efforts[i]}
@@ -212,7 +219,7 @@ type listPart struct {
 	Info    *view.PoolInfo
 	Blocks  []blockRow
 	Payouts []payoutRow
-	Luck    []view.Luck
+	Luck    luckPart
 	Total   int
 	First   string // address of the first page, "" on it
 	Next    string // address of the next page, "" at the end
@@ -263,7 +270,8 @@ func (s *Server) pageBlocks(r web.Request, p *view.Pool) error {
 	}
 	part.Blocks = s.blockRows(p, snap, rows.Docs)
 	part.Total, part.Next = rows.Total, nextPage(p.Info, "blocks", limit, rows.Next)
-	if part.Luck, err = p.Luck(snap); err != nil {
+	part.Luck.Trivial = snap.Trivial
+	if part.Luck.Windows, err = p.Luck(snap); err != nil {
 		s.log.Debug().Err(err).Msg("luck could not be read")
 	}
 	l := s.pages.language(r)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type pages struct {
 	locales locale.All // static
 	byName  map[string]map[string]func() (*template.Template, error)
 	words   map[string]string // static; what scripts say, as JSON, by language
+	making  chan struct{}     // static; a token for each page being made: half of the processors stay with miners
 }
 
 // page is what every template is given.
@@ -58,7 +60,7 @@ var scriptWords = []string{
 }
 
 func loadPages(s *Server) (*pages, error) {
-	p := &pages{server: s, byName: make(map[string]map[string]func() (*template.Template, error)), words: make(map[string]string)}
+	p := &pages{server: s, byName: make(map[string]map[string]func() (*template.Template, error)), words: make(map[string]string), making: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1))}
 	var err error
 	if p.locales, err = locale.Load(); err != nil {
 		return nil, err
@@ -183,6 +185,8 @@ func (p *pages) render(r web.Request, name string, status int, v page) error {
 		v.Notes = append(v.Notes, l.T("Statistics are kept in memory and began with this process, %s. Blocks, balances and payouts are complete.",
 			l.Ago(p.server.now().Sub(p.server.started))))
 	}
+	p.making <- struct{}{} // nobody who holds one waits for anything but the processor
+	defer func() { <-p.making }()
 	var buf bytes.Buffer
 	t, err := p.byName[name][l.Tag]()
 	if err == nil {

@@ -132,11 +132,9 @@ func (c *crowd) slow(ctx context.Context, address string, n int) error {
 			if tcp, ok := conn.(*net.TCPConn); ok {
 				_ = tcp.SetReadBuffer(1) // the least there is
 			}
+			_, _ = io.WriteString(conn, strings.Repeat("GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 50))
 			for !c.over.Load() {
-				if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-					return
-				}
-				time.Sleep(200 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond)
 			}
 		},
 		func(conn net.Conn) { // a query that is too long, and many that are long

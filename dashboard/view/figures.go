@@ -2,6 +2,7 @@ package view
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/adit-pool/adit/pool"
@@ -36,6 +37,19 @@ func effort(v *pool.PoolView, blocks []*ledger.BlockDoc, now time.Time) (float64
 	work += v.Hashrate * float64(max(now.Unix()-end, 0))
 	e := work / expected
 	return e, e >= 0 && !math.IsInf(e, 0) && !math.IsNaN(e)
+}
+
+// trivial reports a chain, such as a development one, where a block takes hardly more work than a share of
+// the last hour: what its shares are worth then says nothing about how many blocks were to be expected.
+func trivial(v *pool.PoolView) bool {
+	var work float64
+	var shares uint64
+	for _, h := range v.History[max(len(v.History)-60, 0):] {
+		work += h.Hashrate * 60
+		shares += h.Accepted
+	}
+	expected := ExpectedHashes(v)
+	return shares > 0 && expected > 0 && expected < 4*work/float64(shares)
 }
 
 // ExpectedHashes is the network's expected number of hashes per block, 0 when it is not known.
@@ -171,8 +185,11 @@ func Finite(v float64) float64 {
 const luckBlocks = 500
 
 // Luck compares blocks with work over a day, a week and 30 days. A window that the newest 500 blocks do
-// not reach back over, or that is longer than the pool's history, is left out.
+// not reach back over, or that is longer than the pool's history, is left out. On a trivial chain there is none.
 func (p *Pool) Luck(snap *Snapshot) ([]Luck, error) {
+	if snap.Trivial {
+		return nil, nil
+	}
 	step := PoolSteps[1]
 	history, err := p.PoolHistory(step)
 	if err != nil {
@@ -204,8 +221,11 @@ func (p *Pool) Luck(snap *Snapshot) ([]Luck, error) {
 
 // Efforts are the works that blocks, newest first, took since the one before each, in expected blocks at
 // their own difficulty; below 0 where it cannot be told: the history does not reach there, or its points
-// are too coarse for blocks so close together.
-func (p *Pool) Efforts(docs []*ledger.BlockDoc) []float64 {
+// are too coarse for blocks so close together, or the chain is trivial.
+func (p *Pool) Efforts(snap *Snapshot, docs []*ledger.BlockDoc) []float64 {
+	if snap.Trivial {
+		return slices.Repeat([]float64{-1}, len(docs))
+	}
 	fine, err1 := p.PoolHistory(PoolSteps[0])
 	coarse, err2 := p.PoolHistory(PoolSteps[1])
 	out := make([]float64, len(docs))

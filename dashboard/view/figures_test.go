@@ -110,3 +110,26 @@ func TestWorkerStatus(t *testing.T) {
 		}
 	}
 }
+
+func TestTrivial(t *testing.T) {
+	f := func(network string, hashrate float64, accepted uint64, want bool) {
+		t.Helper()
+		v := pool.PoolView{NetworkWork: network, History: []pool.HistoryPoint{{Hashrate: 1e30, Accepted: 1}}}
+		for range 60 { // the last hour counts
+			v.History = append(v.History, pool.HistoryPoint{Hashrate: hashrate, Accepted: accepted})
+		}
+		if got := trivial(&v); got != want {
+			t.Errorf("a block of %s, %v H/s in %d shares a minute: %v", network, hashrate, accepted, got)
+		}
+	}
+	f("2", 1e6, 60, true)        // simnet
+	f("4000000", 1e6, 60, false) // four shares of a million a block
+	f("3999999", 1e6, 60, true)  // hardly
+	f("1000000000000", 1e6, 1, false)
+	f("2", 0, 0, false) // nobody mines
+	f("", 1e6, 60, false)
+	var none pool.PoolView
+	if trivial(&none) {
+		t.Error("nothing is trivial")
+	}
+}

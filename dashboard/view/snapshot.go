@@ -30,6 +30,7 @@ type Snapshot struct {
 	FeePPM   *uint32                // in force at Head and height; nil while the ledger has no schedule
 	Effort   float64                // work on the block being sought, in expected blocks
 	Measured bool                   // whether Effort could be computed
+	Trivial  bool                   // a block takes hardly more work than a share: luck and effort have no meaning
 
 	checked time.Time // when the store was asked last
 }
@@ -151,6 +152,8 @@ func (p *Pool) read(last *Snapshot) *Snapshot {
 	} else {
 		next.At = now
 		next.Effort, next.Measured = effort(&next.View, next.Blocks.Docs, now)
+		next.Trivial = trivial(&next.View)
+		next.Measured = next.Measured && !next.Trivial
 		if last.Err != nil && !last.checked.IsZero() {
 			log.Info().Str(pool.EventField, pool.EventDashboardSees).Str("pool", p.Info.ID).Msg("dashboard can read the store again")
 		}
