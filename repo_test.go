@@ -40,7 +40,7 @@ var imports = []importRule{
 	{"pool/settle", []string{"pool", "pool/journal", "pool/ledger", "pool/slice", "pool/allocation"}, "schemes come through an interface of pool"},
 	{"pool/keeper", []string{"pool", "pool/journal", "pool/ledger", "pool/slice", "pool/allocation", "pool/settle"}, "a ledger role: its disk, its lease and its settler"},
 	{"pool/audit", []string{"pool", "pool/journal", "pool/ledger", "pool/merkle", "pool/slice", "pool/allocation", "pool/format"}, "checks the settler's files without the settler"},
-	{"pool/redis", []string{"pool", "pool/journal", "pool/ledger", "pool/edge", "pool/slice", "pool/settle"}, "the only door to Redis"},
+	{"pool/redis", []string{"pool", "pool/journal", "pool/ledger", "pool/edge", "pool/slice", "pool/settle", "pool/format"}, "the only door to Redis"},
 	{"stratum/...", []string{"pool"}, "sessions, whatever the coin and the books"},
 	{"worker/...", []string{"worker/...", "kernels/..."}, "a rig with its own codec: shared with the server's, one byte-order bug would hide in both"},
 	{"payout/scheme/...", []string{"pool"}, "a scheme is a pure function"},

@@ -7,11 +7,13 @@ import (
 	"strconv"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/format"
 )
 
 // formatVersion is the format of everything below one pool's prefix. It goes up with every change of
-// meaning; a server with a higher one is refused.
-const formatVersion = "1"
+// meaning; a server with a higher one is refused. A mirror of a lower one is made anew from the book: version 1
+// had no lists of accounts.
+var formatVersion = strconv.Itoa(2 + format.Raise)
 
 // keys names every key of one pool. All begin with "adit:{id}:", whose braces make them share a Redis
 // Cluster slot, so that scripts may touch several. No name that a miner chose is ever part of a key.
@@ -47,7 +49,8 @@ func (k keys) candidates() string { return string(k) + "candidates" }
 // candidateIDs is a hash: block id → stream id, for the candidates that are still in the stream.
 func (k keys) candidateIDs() string { return string(k) + "candidates:ids" }
 
-// head is a hash: at (the ledger head that is mirrored), step and done (a step being mirrored).
+// head is a hash: at (the ledger head that is mirrored), layout (format and head), step and done (a step being
+// mirrored).
 func (k keys) head() string { return string(k) + "ledger:head" }
 
 // balances is a hash: ledger account → balance, including what is pending.

@@ -124,7 +124,7 @@ func (p *Pool) applyStep(ctx context.Context, s *step) error {
 		m := min(p.chunk-n, len(rows))
 		final := chunk == chunks-1
 		keys := []string{p.k.head(), p.k.balances(), p.k.pending(), p.k.docSets()}
-		args := append(make([]any, 0, 16+2*p.chunk), s.from, s.to, name, chunk, flag(final), n, m, maxRows)
+		args := append(make([]any, 0, 16+2*p.chunk), s.from, s.to, name, chunk, flag(final), n, m, maxRows, formatVersion)
 		for _, f := range fields[:n] {
 			args = append(args, f, strconv.FormatInt(int64(s.changes[f]), 10))
 		}
@@ -173,6 +173,11 @@ func (p *Pool) applyChunk(ctx context.Context, keys []string, args []any) error 
 		switch what := text(v, 0); what {
 		case "ok":
 			return nil
+		case "layout":
+			if err := p.resetMirror(ctx); err != nil {
+				return err
+			}
+			return fmt.Errorf("%w: it was written in another format, and is made anew", ErrBehind)
 		case "head":
 			return fmt.Errorf("%w: %q", ErrBehind, text(v, 1))
 		case "chunk":
@@ -220,12 +225,15 @@ func (p *Pool) undo(ctx context.Context, name string) error {
 // ForgetLedger forgets what is mirrored of the ledger and what edges were told to drop, by the holder of the
 // lease: a person decided that what the ledger's disk lacks is lost. The mirror is made anew from the book's first
 // entry.
-func (p *Pool) ForgetLedger(ctx context.Context) error {
+func (p *Pool) ForgetLedger(ctx context.Context) error { return p.resetMirror(ctx, p.k.released()) }
+
+// resetMirror empties the mirror, and more keys with it.
+func (p *Pool) resetMirror(ctx context.Context, more ...string) error {
 	sets, err := p.r.client.SMembers(ctx, p.k.docSets()).Result()
 	if err != nil {
 		return fmt.Errorf("empty the ledger mirror: %w", err)
 	}
-	keys := []string{p.k.head(), p.k.balances(), p.k.pending(), p.k.docSets(), p.k.released()}
+	keys := append(more, p.k.head(), p.k.balances(), p.k.pending(), p.k.docSets())
 	for _, s := range sets {
 		keys = append(keys, p.k.docs(s), p.k.ranks(s), p.k.entries(s))
 	}

@@ -133,7 +133,7 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("keys went from %q to %q", before, after)
 		}
 
-		must(t, s.raw.HSet(ctx, poolKeys("newer").meta(), "format", "2").Err())
+		must(t, s.raw.HSet(ctx, poolKeys("newer").meta(), "format", "9").Err())
 		if _, err := r.Pool(ctx, "newer", ""); !errors.Is(err, ErrFormat) {
 			t.Fatalf("data of a newer version was opened: %v", err)
 		}

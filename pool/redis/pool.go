@@ -57,13 +57,19 @@ func (r *Redis) Pool(ctx context.Context, id, known string) (*Pool, error) {
 		return nil, fmt.Errorf("open pool %s: %w: it says %.8s…, want %.8s…; correct the url, or remove the "+
 			"stored identity if the server was replaced on purpose", id, ErrWrongServer, p.identity, known)
 	}
-	if err := checkFormat(text(got.Val(), 1)); err != nil {
+	was := text(got.Val(), 1)
+	if err := checkFormat(was); err != nil {
 		return nil, fmt.Errorf("open pool %s: %w", id, err)
+	}
+	if was != formatVersion {
+		if err := r.client.HSet(ctx, p.k.meta(), "format", formatVersion).Err(); err != nil {
+			return nil, fmt.Errorf("raise the format of pool %s in redis: %w", id, err)
+		}
 	}
 	return p, nil
 }
 
-// checkFormat refuses versions above ours; there is no lower one yet.
+// checkFormat refuses versions above ours.
 func checkFormat(s string) error {
 	got, err := strconv.Atoi(s)
 	ours, _ := strconv.Atoi(formatVersion)

@@ -13,6 +13,9 @@ import (
 //go:embed lua/guard.lua
 var guardLua string
 
+// guard is what stands before every script.
+var guard = strings.Replace(guardLua, "$FORMAT", formatVersion, 1)
+
 //go:embed lua/append.lua
 var appendLua string
 
@@ -63,7 +66,7 @@ var historyLua string
 func (p *Pool) run(ctx context.Context, src string, keys []string, args ...any) (any, error) {
 	k := append(make([]string, 0, len(keys)+1), p.k.meta())
 	a := append(make([]any, 0, len(args)+1), p.identity)
-	return p.refused(goredis.NewScript(guardLua+src).Run(ctx, p.r.client, append(k, keys...), append(a, args...)...).Result())
+	return p.refused(goredis.NewScript(guard+src).Run(ctx, p.r.client, append(k, keys...), append(a, args...)...).Result())
 }
 
 // runFenced is run for what only the active ledger may write: it fails with [settle.ErrLeaseLost] unless the
@@ -76,7 +79,7 @@ func (p *Pool) runFenced(ctx context.Context, src string, keys []string, args ..
 	}
 	k := append(append(make([]string, 0, len(keys)+2), p.k.meta()), keys...)
 	a := append(make([]any, 0, len(args)+1), p.identity+" "+*held)
-	return p.refused(goredis.NewScript(guardLua+src).Run(ctx, p.r.client, append(k, p.k.lease()), append(a, args...)...).Result())
+	return p.refused(goredis.NewScript(guard+src).Run(ctx, p.r.client, append(k, p.k.lease()), append(a, args...)...).Result())
 }
 
 // refused words what the guard refuses.

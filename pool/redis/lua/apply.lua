@@ -2,13 +2,17 @@
 -- KEYS 2 head, 3 balances, 4 pending, 5 document sets, 6… lists of accounts, one a row, then docs and ranks,
 --      and hashes of entries
 -- ARGV 2 head before ('' for an empty ledger), 3 head after, 4 step, 5 chunk from 0, 6 '1' for the last
---      chunk, 7 number of changes, 8 of rows, 9 rows that a list keeps; then field, change …; then rank,
+--      chunk, 7 number of changes, 8 of rows, 9 rows that a list keeps, 10 the layout; then field, change …; then rank,
 --      member …; then 'doc', key number of docs, set, id, rank, body or 'entry', key number, id, entry …
--- Returns {'ok'}, or {'head', the head here}, {'step', the step in hand}, {'chunk', the chunk wanted}.
+-- Returns {'ok'}, {'layout'} when the mirror has another one, or {'head', the head here}, {'step', the step in hand}, {'chunk', the chunk wanted}.
 --
 -- Amounts are texts from end to end and only HINCRBY adds them: a Lua number would round above 2^53.
 -- Until the last chunk the changes also stand in pending, and readers take them off again.
+-- The layout is noted with the head, so that a version of the program that knows none gives itself away.
 local at = redis.call('HGET', KEYS[2], 'at') or ''
+if at ~= '' and redis.call('HGET', KEYS[2], 'layout') ~= ARGV[10] .. ' ' .. at then
+  return {'layout'}
+end
 if at == ARGV[3] then
   return {'ok'}
 end
@@ -31,7 +35,7 @@ if chunk > tonumber(done) then
   return {'chunk', done}
 end
 local final = ARGV[6] == '1'
-local i = 10
+local i = 11
 local changes = i + 2 * tonumber(ARGV[7])
 if not final then -- an account comes once in a step
   for from = i, changes - 1, 500 do
@@ -62,7 +66,7 @@ while i <= #ARGV do
   end
 end
 if final then
-  redis.call('HSET', KEYS[2], 'at', ARGV[3])
+  redis.call('HSET', KEYS[2], 'at', ARGV[3], 'layout', ARGV[10] .. ' ' .. ARGV[3])
   redis.call('HDEL', KEYS[2], 'step', 'done')
   redis.call('UNLINK', KEYS[4])
 else

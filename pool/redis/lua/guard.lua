@@ -4,7 +4,7 @@
 local meant, fence = string.match(ARGV[1], '^(%S+) ?(.*)$')
 local identity = redis.call('HGET', KEYS[1], 'identity')
 if not identity then
-  redis.call('HSET', KEYS[1], 'identity', meant, 'format', '1')
+  redis.call('HSET', KEYS[1], 'identity', meant, 'format', '$FORMAT')
 elseif identity ~= meant then
   return redis.error_reply('WRONGSERVER another identity')
 end
