@@ -138,7 +138,10 @@ func (r *relay) cut(knows func()) {
 
 // Adit's own server goes on with the session of a rig whose connection broke.
 func TestResumesAtAdit(t *testing.T) {
-	server := stratumtest.Start(t, stratum.Options{Pool: stratumtest.NewPool(pool.SchemePPLNS, true), Dialect: v1.New()})
+	server := stratumtest.Start(t, stratum.Options{
+		Pool: stratumtest.NewPool(pool.SchemePPLNS, true), Dialect: v1.New(),
+		Limits: pool.Limits{Start: 2e-9, Min: 1e-9, Max: 2e-9}, // or shares become rare on a slow machine
+	})
 	p := listen(t)
 	r := &relay{listener: p.listener, to: server.Addr}
 	r.all.Go(r.serve)
