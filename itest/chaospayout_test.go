@@ -4,43 +4,29 @@ package itest
 
 import (
 	"bytes"
-	"context"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
-	"math/rand/v2"
-	"net"
+	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"github.com/adit-pool/adit/kernels"
-	"github.com/adit-pool/adit/kernels/scrypt"
-	"github.com/adit-pool/adit/kernels/sha256d"
 	"github.com/adit-pool/adit/payout"
-	"github.com/adit-pool/adit/pool"
-	chains "github.com/adit-pool/adit/pool/chain/all"
-	"github.com/adit-pool/adit/pool/node/devnode"
-	"github.com/adit-pool/adit/pool/node/rpc"
 )
 
 // TestChaosPayout pays miners from real nodes, btcd with a key file and litecoind with its own wallet, and kills
-// adit with SIGKILL in every state of its payouts, with Redis emptied or set back and with the ledger's disk
-// replaced by an old backup meanwhile. At the end it reads the nodes' chains: every batch must have been paid by
-// exactly one transaction, and nothing else may have left the pool. CHAOS_PAYOUT_FAULTS sets how many faults there
-// are, CHAOS_SEED which.
+// adit with SIGKILL in every state of its payouts; meanwhile Redis is emptied or set back to an older file, the
+// standby takes over, or disks of the ledger are replaced by old backups. At the end it reads the nodes' chains:
+// every batch must have been paid by exactly one transaction, and nothing else may have left the pool.
+// CHAOS_PAYOUT_FAULTS sets how many faults there are, CHAOS_SEED which.
 func TestChaosPayout(t *testing.T) {
 	v := os.Getenv("CHAOS_PAYOUT_FAULTS")
 	if v == "" {
-		t.Skip("make chaos-payout runs this: on a busy machine some runs take many minutes")
+		t.Skip("make chaos-payout runs this: it takes many minutes")
 	}
 	faults, err := strconv.Atoi(v)
 	if err != nil || faults < 1 {
@@ -48,22 +34,20 @@ func TestChaosPayout(t *testing.T) {
 	}
 	seed := uint64(time.Now().UnixNano())
 	if v := os.Getenv("CHAOS_SEED"); v != "" {
-		var err error
 		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
 			t.Fatalf("CHAOS_SEED=%q", v)
 		}
 	}
 	t.Logf("CHAOS_SEED=%d", seed)
 	c := newPayoutChaos(t, seed)
-	progress := time.Now()
-	for total := 0; total < faults; {
-		before := total
-		c.round()
-		if total = c.total(); total > before {
-			progress = time.Now()
-		} else if time.Since(progress) > 10*time.Minute {
-			t.Fatal("no payout comes about any more")
+	c.begin()
+	var deck []card
+	for c.total() < faults {
+		if len(deck) == 0 {
+			deck = c.deck()
 		}
+		c.play(deck[0])
+		deck = deck[1:]
 	}
 	c.settle()
 	line, clean := c.judge()
@@ -78,29 +62,369 @@ func TestChaosPayout(t *testing.T) {
 	}
 }
 
-// payoutChaos is a pool process with two coins whose payouts are broken.
-type payoutChaos struct {
-	t      *testing.T
-	random *rand.Rand
-	dir    string
-	config string
-	s      *site
-	redis  *process
-	older  string // copy of Redis' directory, "" before there is one
-	backup string // copy of adit's data directory, "" before there is one
-	coins  []*payingCoin
-	done   map[string]int // faults by kind
-	copies int
+// What happens while adit is down.
+const (
+	faultNone     = ""
+	faultFlush    = "Redis emptied"
+	faultSetBack  = "Redis set back"
+	faultTakeover = "standby took over"
+	faultOldDisk  = "one disk of an old backup"
+	faultAllOld   = "both disks of an old backup"
+	faultAllLost  = "both disks of an old backup and Redis emptied"
+)
+
+var faultKinds = []string{faultFlush, faultSetBack, faultTakeover, faultOldDisk, faultAllOld, faultAllLost}
+
+// card is one round: adit is killed when a payout of a coin has come to a state, and something happens meanwhile.
+type card struct {
+	coin  *payingCoin
+	state payout.State
+	fault string
 }
 
-// payingCoin is one pool, its node and its miners.
-type payingCoin struct {
-	name    string
-	node    *devnode.Node
-	calls   *rpc.Client
-	chain   pool.Chain
-	scripts map[string]bool // of miners
-	stops   []func()
+// deck is every state with every fault on every coin, in an order of chance. What befalls both disks befalls both
+// coins, and comes once for each state.
+func (c *payoutChaos) deck() []card {
+	var deck []card
+	for _, s := range stateOrder {
+		for _, p := range c.coins {
+			for _, f := range []string{faultNone, faultFlush, faultSetBack, faultTakeover, faultOldDisk} {
+				deck = append(deck, card{p, s, f})
+			}
+		}
+		for i, f := range []string{faultAllOld, faultAllLost} {
+			deck = append(deck, card{c.coins[(i+c.random.IntN(2))%2], s, f})
+		}
+	}
+	c.random.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+	return deck
+}
+
+// begin sees each coin paid, keeps copies of everything, and sees each coin paid again: the copies are behind the
+// chain from then on.
+func (c *payoutChaos) begin() {
+	c.t.Helper()
+	for _, p := range c.coins {
+		c.reach(p, payout.StateConfirmed)
+	}
+	for _, m := range c.ledgers {
+		m.s.kill()
+	}
+	for _, m := range c.ledgers {
+		c.first[m], c.aside[m] = c.copied(m.template.dir), c.copied(m.template.dir)
+	}
+	c.setBack()
+	for _, m := range c.ledgers {
+		m.up()
+	}
+	for _, p := range c.coins {
+		c.reach(p, payout.StateConfirmed)
+	}
+}
+
+func (c *payoutChaos) setBack() {
+	c.copies++
+	c.redis.setBack(c.copies)
+}
+
+// play plays one card.
+func (c *payoutChaos) play(k card) {
+	c.t.Helper()
+	m := c.reach(k.coin, k.state)
+	m.s.kill()
+	c.done["adit killed"]++
+	state, happened := c.lastState(m, k.coin), true
+	c.states[state]++
+	switch k.fault {
+	case faultFlush:
+		c.redis.flush()
+		m.up()
+	case faultSetBack:
+		c.setBack()
+		m.up()
+	case faultTakeover:
+		happened = c.takeOver(m)
+	case faultOldDisk:
+		c.oldDisk(m)
+	case faultAllOld, faultAllLost:
+		c.bothOld(m, k.fault == faultAllLost)
+	default:
+		m.up()
+	}
+	if k.fault != faultNone && happened {
+		c.done[k.fault]++
+	}
+	c.t.Logf("%4.0f s: %s of %s killed at %s; %s", time.Since(c.started).Seconds(), m.name, k.coin.name, state, map[bool]string{true: k.fault, false: "the standby waits"}[happened])
+}
+
+// reach leads payouts of a coin on until one comes to a state, and returns the ledger that led it there at the
+// moment when the entry is on a disk: its own, which has it first, or the other.
+func (c *payoutChaos) reach(p *payingCoin, state payout.State) (leader *member) {
+	c.t.Helper()
+	kind := `"kind":"payout.` + string(state) + `"`
+	c.lead(p, "payout that is "+string(state), func(run func() (string, int)) (bool, string, int) {
+		path := c.log(c.ledgers[c.random.IntN(2)], p)
+		info, err := os.Stat(path)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		type answer struct {
+			said string
+			code int
+		}
+		asked := make(chan answer, 1)
+		leader = p.active
+		if state == payout.StateFinal {
+			if id := c.confirmed(p); id != "" { // run leaves it to the server, which looks every half minute
+				c.mine(p, 5)
+				run = func() (string, int) { return c.ask(leader, p, "broadcast", id) }
+			}
+		}
+		go func() {
+			said, code := run()
+			asked <- answer{said, code}
+		}()
+		if c.watch(path, info.Size(), kind, func() bool { return len(asked) > 0 }) {
+			return true, "", 0
+		}
+		a := <-asked
+		return false, a.said, a.code
+	})
+	return leader
+}
+
+// confirmed is a batch that is booked and not final, "" when there is none.
+func (c *payoutChaos) confirmed(p *payingCoin) string {
+	c.t.Helper()
+	for _, d := range c.batches(p) {
+		if d.State == payout.StateConfirmed {
+			return d.ID
+		}
+	}
+	return ""
+}
+
+// until runs payouts of a coin until enough says that it is enough; it is given the exit code of a run.
+func (c *payoutChaos) until(p *payingCoin, what string, enough func(code int) bool) {
+	c.t.Helper()
+	c.lead(p, what, func(run func() (string, int)) (bool, string, int) {
+		said, code := run()
+		return enough(code), said, code
+	})
+}
+
+// lead has the active ledger of a coin run payouts again and again, and blocks mined, until step is content.
+func (c *payoutChaos) lead(p *payingCoin, what string, step func(run func() (string, int)) (done bool, said string, code int)) {
+	c.t.Helper()
+	c.await(what+" of "+p.name, 3*time.Minute, func() error {
+		m := p.active
+		done, said, code := step(func() (string, int) { return c.ask(m, p, "run", "--yes") })
+		switch {
+		case done:
+			return nil
+		case strings.Contains(said, "not the active one"), strings.Contains(said, "has only just begun"):
+			p.active = c.other(m)
+		case strings.Contains(said, "only one of two disks"):
+		case code == codeNothing:
+			c.ripen(p)
+		case code == 0:
+			c.mine(p, 1+int64(c.random.IntN(2)))
+		}
+		return fmt.Errorf("exit code %d of %s: %s", code, m.name, tail(said, 600))
+	})
+}
+
+// ripen has a reward become mature, when there is one that is not. No more blocks are mined than it takes: rewards
+// halve every 150 blocks on these networks, and what miners earn must last.
+func (c *payoutChaos) ripen(p *payingCoin) {
+	c.t.Helper()
+	immature := func() (oldest int64) {
+		b, err := os.ReadFile(c.log(p.active, p))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		heights := map[string]int64{}
+		for _, m := range blockEntry.FindAllSubmatch(b, -1) {
+			if delete(heights, string(m[2])); string(m[1]) == "immature" {
+				heights[string(m[2])], _ = strconv.ParseInt(string(m[3]), 10, 64)
+			}
+		}
+		for _, h := range heights {
+			if oldest == 0 || h < oldest {
+				oldest = h
+			}
+		}
+		return oldest
+	}
+	h := immature()
+	if h == 0 {
+		return // a miner will find one
+	}
+	var tip int64
+	c.await("height of "+p.name, time.Minute, func() error { return p.calls.Call(c.t.Context(), "getblockcount", &tip) })
+	if need := h + 99 - tip; need > 0 {
+		c.mine(p, need)
+	}
+	for deadline := time.Now().Add(5 * time.Second); immature() == h && time.Now().Before(deadline); {
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// blockEntry is a ledger entry about a block: what became of it, its hash and height.
+var blockEntry = regexp.MustCompile(`"kind":"block\.(\w+)","key":"[^"]*","subject":\{"set":"blocks","id":"([0-9a-f]{64})","rank":(\d+)\}`)
+
+// watch waits until a text stands behind an offset of a file; false when it is not there and ended says so.
+func (c *payoutChaos) watch(path string, offset int64, text string, ended func() bool) bool {
+	c.t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer f.Close()
+	var seen []byte
+	buf := make([]byte, 64<<10)
+	for {
+		last := ended()
+		n, err := f.ReadAt(buf, offset)
+		if err != nil && !errors.Is(err, io.EOF) {
+			c.t.Fatal(err)
+		}
+		offset += int64(n)
+		seen = append(seen, buf[:n]...)
+		if bytes.Contains(seen, []byte(text)) {
+			return true
+		}
+		seen = seen[max(0, len(seen)-len(text)):]
+		if last && n == 0 {
+			return false
+		}
+		time.Sleep(300 * time.Microsecond)
+	}
+}
+
+// lastState is what the newest payout step on a ledger's disk says.
+func (c *payoutChaos) lastState(m *member, p *payingCoin) string {
+	c.t.Helper()
+	b, err := os.ReadFile(c.log(m, p))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	const mark = `"kind":"payout.`
+	_, kind, _ := strings.Cut(string(b[max(0, bytes.LastIndex(b, []byte(mark))):]), mark)
+	kind, _, _ = strings.Cut(kind, `"`)
+	return kind
+}
+
+// takeOver leaves a ledger down until the other leads both coins. With one disk away that one takes no payout step.
+// False: the other lacks an entry that counted without it, when it was slow to answer, and rightly waits.
+func (c *payoutChaos) takeOver(down *member) bool {
+	c.t.Helper()
+	defer down.up()
+	m := c.other(down)
+	for _, p := range c.coins {
+		p.active = m
+		behind := false
+		c.await(m.name+" at the head of "+p.name, time.Minute, func() error {
+			said, code := c.ask(m, p, "list")
+			if behind = strings.Contains(said, "behind its mirror"); code != 0 && !behind {
+				return errors.New(said)
+			}
+			return nil
+		})
+		if behind {
+			return false
+		}
+		// It may have led the coin all along: then its next step finds the other gone, and is not acted on.
+		said, _ := c.ask(m, p, "run", "--yes")
+		before := c.steps(m, p)
+		again, code := c.ask(m, p, "run", "--yes")
+		if c.steps(m, p) != before {
+			c.t.Errorf("%s took a payout step of %s alone: exit code %d: %s after %s", m.name, p.name, code, again, said)
+		}
+	}
+	return true
+}
+
+// oldDisk gives a ledger that is down a disk as it once was. The other one brings it up to date.
+func (c *payoutChaos) oldDisk(down *member) {
+	c.t.Helper()
+	c.copies++
+	kept := fmt.Sprintf("%s.%d", down.template.dir, c.copies)
+	if err := errors.Join(os.Rename(down.template.dir, kept), os.Rename(c.aside[down], down.template.dir)); err != nil {
+		c.t.Fatal(err)
+	}
+	c.aside[down] = kept
+	down.up()
+	for _, p := range c.coins { // what is on the right disk comes back to it
+		want := c.steps(c.other(down), p)
+		c.until(p, fmt.Sprintf("%d payout steps on the restored disk", want), func(int) bool { return c.steps(down, p) >= want })
+	}
+}
+
+// bothOld lets adit work on two old disks, beside a Redis that remembers what they lack or nothing, and asks it
+// to pay. With a Redis that remembers it must refuse; else the chain's coins keep it from paying what was paid.
+// Then the right disks come back.
+func (c *payoutChaos) bothOld(down *member, forget bool) {
+	c.t.Helper()
+	c.edge.s.kill() // so that it drops nothing that the right disks lack
+	c.other(down).s.kill()
+	for _, m := range c.ledgers {
+		dir := m.template.dir
+		if err := os.Rename(dir, dir+".right"); err != nil {
+			c.t.Fatal(err)
+		}
+		if err := os.Rename(c.copied(c.first[m]), dir); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if forget {
+		c.redis.flush()
+	}
+	for _, m := range c.ledgers {
+		m.up()
+	}
+	for _, p := range c.coins {
+		if forget {
+			c.await("answer of an old disk for "+p.name, 2*time.Minute, func() error {
+				said, code := c.ask(p.active, p, "run", "--yes")
+				if strings.Contains(said, "not the active one") || strings.Contains(said, "only just begun") || strings.Contains(said, "only one of two disks") {
+					p.active = c.other(p.active)
+					return fmt.Errorf("exit code %d: %s", code, tail(said, 300))
+				}
+				c.t.Logf("old disks, %s: exit code %d: %s", p.name, code, tail(said, 200))
+				return nil
+			})
+			continue
+		}
+		c.await("refusal of old disks for "+p.name, 2*time.Minute, func() error {
+			refused := false
+			for _, m := range c.ledgers {
+				if said, code := c.ask(m, p, "run", "--yes"); code == 0 {
+					c.t.Errorf("%s pays %s from a disk that Redis knows to be old: %s", m.name, p.name, said)
+				}
+				refused = refused || slices.ContainsFunc(strings.Split(m.s.printed(), "\n"), func(line string) bool {
+					return strings.Contains(line, "ledger.stopped") && strings.Contains(line, `"`+p.name+`"`) && strings.Contains(line, "behind")
+				})
+			}
+			if !refused {
+				return errors.New("no ledger says that its disk is behind")
+			}
+			return nil
+		})
+	}
+	for _, m := range c.ledgers {
+		m.s.kill()
+	}
+	if forget {
+		c.redis.flush()
+	}
+	for _, m := range c.ledgers {
+		if err := errors.Join(os.RemoveAll(m.template.dir), os.Rename(m.template.dir+".right", m.template.dir)); err != nil {
+			c.t.Fatal(err)
+		}
+		m.up()
+	}
+	c.edge.up()
 }
 
 func (c *payoutChaos) total() (n int) {
@@ -110,484 +434,15 @@ func (c *payoutChaos) total() (n int) {
 	return n
 }
 
-func newPayoutChaos(t *testing.T, seed uint64) *payoutChaos {
-	t.Helper()
-	c := &payoutChaos{t: t, random: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), done: map[string]int{}}
-	btcd, err := devnode.StartBtcd(t.Context(), devnode.BtcdOptions{Binary: btcdBinary, Network: "regtest", Dir: t.TempDir(), Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
+// faults says what happened so far, by kind.
+func (c *payoutChaos) faults() string {
+	var at, kinds []string
+	for _, s := range stateOrder {
+		at = append(at, fmt.Sprintf("%s %d", s, c.states[string(s)]))
 	}
-	t.Cleanup(btcd.Kill)
-	if err := btcd.Prepare(t.Context(), 1, nil); err != nil {
-		t.Fatal(err)
+	for _, k := range faultKinds {
+		kinds = append(kinds, fmt.Sprintf("%s %d", k, c.done[k]))
 	}
-	ltc := litecoind(t)
-	if err := ltc.Prepare(t.Context(), devnode.LitecoinMWEBHeight+1, nil); err != nil {
-		t.Fatal(err)
-	}
-	key, err := exec.Command(aditBinary, "payout", "key", filepath.Join(c.dir, "key"), "--network", "regtest", "--type", "tr").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rewards := map[string]string{}
-	var reward string
-	if _, err := fmt.Sscanf(string(key), "reward_address = %q", &reward); err != nil {
-		t.Fatalf("%v: %s", err, key)
-	}
-	rewards["bitcoin"] = reward
-	plain := nodeClient(ltc, "")
-	defer plain.Close()
-	if err := plain.Call(t.Context(), "createwallet", nil, "pool"); err != nil {
-		t.Fatal(err)
-	}
-	wallet := nodeClient(ltc, "/wallet/pool")
-	defer wallet.Close()
-	if err := wallet.Call(t.Context(), "getnewaddress", &reward, "", "bech32"); err != nil {
-		t.Fatal(err)
-	}
-	rewards["litecoin"] = reward
-	redisAddr := freePort(t)
-	_, redisPort, _ := net.SplitHostPort(redisAddr)
-	c.redis = &process{t: t, addr: redisAddr, path: "redis-server", args: []string{
-		"--bind", "127.0.0.1", "--port", redisPort, "--dir", filepath.Join(c.dir, "redis"), "--appendonly", "yes",
-		"--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
-	}}
-	if err := os.Mkdir(filepath.Join(c.dir, "redis"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	c.redis.start()
-	t.Cleanup(c.redis.kill)
-	web := freePort(t)
-	config := fmt.Sprintf(`data_dir = "data"
-[redis]
-url = "redis://%s/0"
-[dashboard]
-listen = %q
-[payout]
-threshold = 1000
-wallet = "pool"
-confirm_depth = 2
-final_depth = 8
-`, redisAddr, web)
-	nodes := map[string]*devnode.Node{"bitcoin": btcd, "litecoin": ltc}
-	var listens []string
-	for _, coin := range []string{"bitcoin", "litecoin"} {
-		n, listen := nodes[coin], freePort(t)
-		listens = append(listens, listen)
-		keyFile := ""
-		if coin == "bitcoin" {
-			keyFile = "key"
-		}
-		config += fmt.Sprintf(`
-[[pool]]
-coin = %q
-network = "regtest"
-reward_address = %q
-key_file = %q
-fee_ppm = 20000
-[[pool.node]]
-url = %q
-user = %q
-password = %q
-[[pool.stratum]]
-listen = %q
-start_difficulty = 0.0000000001
-min_difficulty = 0.0000000001
-max_difficulty = 0.0000000001
-`, coin, rewards[coin], keyFile, n.URL(), n.User(), n.Password(), listen)
-	}
-	c.config = filepath.Join(c.dir, "adit.toml")
-	if err := os.WriteFile(c.config, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.s = &site{t: t}
-	c.s.state.Dashboard = "http://" + web
-	c.up()
-	for i, coin := range []string{"bitcoin", "litecoin"} {
-		chain, err := chains.Find(coin, "regtest")
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := &payingCoin{name: coin, node: nodes[coin], calls: nodeClient(nodes[coin], ""), chain: chain, scripts: map[string]bool{}}
-		t.Cleanup(p.calls.Close)
-		kernel := map[string]kernels.Kernel{"bitcoin": sha256d.Kernel{}, "litecoin": scrypt.Kernel{}}[coin]
-		for miner := range 3 {
-			script := append([]byte{0, 20, byte(miner + 1)}, make([]byte, 19)...)
-			address, err := chain.Address(script)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.scripts[string(script)] = true
-			p.stops = append(p.stops, runRig(t, "stratum+tcp://"+listens[i], address+".rig", kernel, 1, nil))
-		}
-		c.coins = append(c.coins, p)
-	}
-	for _, p := range c.coins {
-		p := p
-		c.s.await("blocks of "+p.name, 2*time.Minute, func() error {
-			var found struct{ Total int }
-			if err := c.s.get("/api/v1/pools/"+p.name+"/blocks?limit=1", &found); err != nil {
-				return err
-			}
-			if found.Total < 6 {
-				return fmt.Errorf("%d blocks", found.Total)
-			}
-			return nil
-		})
-		c.mine(p, 100)
-	}
-	return c
-}
-
-// mine has the node itself find blocks that pay nobody here.
-func (c *payoutChaos) mine(p *payingCoin, n int64) {
-	c.t.Helper()
-	var height int64
-	err := p.calls.Call(c.t.Context(), "getblockcount", &height)
-	if err == nil {
-		err = p.node.Prepare(c.t.Context(), height+n, nil)
-	}
-	if err != nil {
-		c.t.Fatalf("mine on %s: %v", p.name, err)
-	}
-}
-
-// up starts adit and waits until it is ready.
-func (c *payoutChaos) up() {
-	c.t.Helper()
-	state := c.s.state
-	c.s = start(c.t, filepath.Join(c.dir, "data"), "serve", "--config", c.config)
-	c.s.state = state
-	c.s.await("readiness", 2*time.Minute, func() error { var text string; return c.s.get("/readyz", &text) })
-}
-
-// command runs an adit payout command and returns what it said and its exit code.
-func (c *payoutChaos) command(p *payingCoin, args ...string) (string, int) {
-	args = append(append([]string{"payout"}, args...), "--data-dir", filepath.Join(c.dir, "data"), "--pool", p.name)
-	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, aditBinary, args...).CombinedOutput()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return string(out), 0
-	case errors.As(err, &exit):
-		return string(out), exit.ExitCode()
-	}
-	c.t.Fatalf("adit %v: %v", args, err)
-	return "", 0
-}
-
-// round asks for a payout and kills adit when it has reached some state, or lets it be.
-func (c *payoutChaos) round() {
-	p := c.coins[c.random.IntN(len(c.coins))]
-	c.mine(p, int64(1+c.random.IntN(4)))
-	states := []payout.State{payout.StateDraft, payout.StateFrozen, payout.StateApproved, payout.StateBuilt, payout.StateSigned, payout.StateBroadcast, payout.StateConfirmed, payout.StateFinal}
-	want := states[c.random.IntN(len(states))]
-	ledger := filepath.Join(c.dir, "data", p.name, "ledger", "ledger.log")
-	info, err := os.Stat(ledger)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	asked := make(chan struct{})
-	go func() {
-		defer close(asked)
-		ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
-		defer cancel()
-		_ = exec.CommandContext(ctx, aditBinary, "payout", "run", "--yes", "--data-dir", filepath.Join(c.dir, "data"), "--pool", p.name).Run()
-	}()
-	reached := c.watch(ledger, info.Size(), `"kind":"payout.`+string(want)+`"`, asked)
-	if !reached {
-		<-asked
-		return
-	}
-	c.s.kill()
-	<-asked
-	c.done["adit killed at "+string(want)]++
-	c.meanwhile()
-	c.up()
-}
-
-// watch waits until a text stands behind an offset of a file; false when the command ends first.
-func (c *payoutChaos) watch(path string, offset int64, text string, asked <-chan struct{}) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer f.Close()
-	var seen []byte
-	buf := make([]byte, 64<<10)
-	look := func() bool {
-		n, _ := f.ReadAt(buf, offset) // the end of the file is no error here
-		offset += int64(n)
-		seen = append(seen, buf[:n]...)
-		if bytes.Contains(seen, []byte(text)) {
-			return true
-		}
-		seen = seen[max(0, len(seen)-len(text)):]
-		return false
-	}
-	tick := time.NewTicker(300 * time.Microsecond)
-	defer tick.Stop()
-	for {
-		if look() {
-			return true
-		}
-		select {
-		case <-asked:
-			return look()
-		case <-tick.C:
-		}
-	}
-}
-
-// meanwhile does something to Redis or to the ledger's disk while adit is down.
-func (c *payoutChaos) meanwhile() {
-	switch c.random.IntN(6) {
-	case 0:
-		c.flush()
-		c.done["Redis emptied"]++
-	case 1:
-		c.redis.kill()
-		dir := filepath.Join(c.dir, "redis")
-		kept := c.copied(dir)
-		if c.older != "" {
-			if err := errors.Join(os.RemoveAll(dir), os.Rename(c.older, dir)); err != nil {
-				c.t.Fatal(err)
-			}
-			c.done["Redis set back"]++
-		}
-		c.older = kept
-		c.redis.start()
-	case 2:
-		data := filepath.Join(c.dir, "data")
-		if c.backup == "" || c.random.IntN(3) == 0 {
-			c.backup = c.copied(data)
-			return
-		}
-		c.oldDisk(data)
-		c.done["ledger's disk restored from an old backup"]++
-	}
-}
-
-func (c *payoutChaos) flush() {
-	conn, err := net.DialTimeout("tcp", c.redis.addr, 10*time.Second)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-	buf := make([]byte, 100)
-	if _, err := conn.Write([]byte("FLUSHALL\r\n")); err != nil {
-		c.t.Fatal(err)
-	}
-	if n, err := conn.Read(buf); err != nil || buf[0] != '+' {
-		c.t.Fatalf("Redis answers FLUSHALL with %q, %v", buf[:n], err)
-	}
-}
-
-// copied keeps a directory as it is now.
-func (c *payoutChaos) copied(dir string) string {
-	c.t.Helper()
-	c.copies++
-	to := fmt.Sprintf("%s.%d", dir, c.copies)
-	if out, err := exec.Command("cp", "-a", dir, to).CombinedOutput(); err != nil {
-		c.t.Fatalf("copy %s: %v: %s", dir, err, out)
-	}
-	return to
-}
-
-// oldDisk lets adit work on an old backup, with a Redis that remembers nothing, and asks it to pay: what it does
-// not know to be paid must not be paid again. Then the right disk comes back.
-func (c *payoutChaos) oldDisk(data string) {
-	right := data + ".right"
-	if err := os.Rename(data, right); err != nil {
-		c.t.Fatal(err)
-	}
-	if out, err := exec.Command("cp", "-a", c.backup, data).CombinedOutput(); err != nil {
-		c.t.Fatalf("copy: %v: %s", err, out)
-	}
-	c.flush()
-	c.up()
-	for _, p := range c.coins {
-		said, code := c.command(p, "run", "--yes")
-		c.t.Logf("old disk, %s: exit code %d: %s", p.name, code, tail(said, 300))
-	}
-	c.s.kill()
-	c.flush()
-	if err := errors.Join(os.RemoveAll(data), os.Rename(right, data)); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// settle ends the faults and goes on until every batch is final.
-func (c *payoutChaos) settle() {
-	c.t.Helper()
-	for _, p := range c.coins {
-		for _, stop := range p.stops {
-			stop()
-		}
-	}
-	for _, p := range c.coins {
-		said := ""
-		deadline := time.Now().Add(10 * time.Minute)
-		for {
-			out, code := c.command(p, "run", "--yes")
-			said = out
-			open := 0
-			for _, d := range c.batches(p) {
-				if d.State != payout.StateFinal && d.State != payout.StateCancelled && d.State != payout.StateReplaced {
-					open++
-				}
-			}
-			if open == 0 && code == 3 {
-				break
-			}
-			if time.Now().After(deadline) {
-				c.t.Fatalf("payouts of %s do not come to an end: exit code %d: %s", p.name, code, said)
-			}
-			c.mine(p, 3)
-			time.Sleep(100 * time.Millisecond) // settlement takes blocks in
-		}
-	}
-}
-
-func (c *payoutChaos) batches(p *payingCoin) []*payout.BatchDoc {
-	c.t.Helper()
-	out, code := c.command(p, "list", "--json")
-	if code != 0 {
-		c.t.Fatalf("list of %s: %s", p.name, out)
-	}
-	var docs []*payout.BatchDoc
-	if err := json.Unmarshal([]byte(out), &docs); err != nil {
-		c.t.Fatalf("list of %s: %v", p.name, err)
-	}
-	return docs
-}
-
-// judge reads the chains and gives the closing line.
-func (c *payoutChaos) judge() (line string, clean bool) {
-	t := c.t
-	clean = true
-	var results []string
-	for _, p := range c.coins {
-		paid, twice, lost, strange := c.count(p)
-		results = append(results, fmt.Sprintf("%s: %d batches paid once, %d twice, %d lost, %d payments of no batch", p.name, paid, twice, lost, strange))
-		clean = clean && paid > 0 && twice+lost+strange == 0
-		said, code := c.command(p, "reconcile", "--full")
-		if code != 0 {
-			t.Errorf("reconcile of %s: exit code %d\n%s", p.name, code, said)
-			clean = false
-		}
-	}
-	c.s.stop()
-	at := 0
-	for k, n := range c.done {
-		if strings.HasPrefix(k, "adit killed") {
-			at += n
-		}
-	}
-	kinds := []string{fmt.Sprintf("adit killed %d", at)}
-	for _, k := range []string{"Redis emptied", "Redis set back", "ledger's disk restored from an old backup"} {
-		if n := c.done[k]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%s %d", k, n))
-		}
-	}
-	t.Logf("%v", c.done)
-	verdict := "agree"
-	if !clean {
-		verdict = "DO NOT AGREE"
-	}
-	return fmt.Sprintf("chaos-payout: %d faults (%s); %s; ledgers and chains %s", c.total(), strings.Join(kinds, ", "), strings.Join(results, "; "), verdict), clean && !t.Failed()
-}
-
-// count holds a coin's chain against the batches of its ledger: the miners' scripts are paid by nothing else.
-func (c *payoutChaos) count(p *payingCoin) (paid, twice, lost, strange int) {
-	t := c.t
-	byTx := map[string]*payout.BatchDoc{}
-	seen := map[string]int{}
-	for _, d := range c.batches(p) {
-		if d.TxID != nil && len(d.Payees) > 0 && d.State == payout.StateFinal {
-			byTx[d.TxID.String()] = d
-		}
-	}
-	var height int64
-	if err := p.calls.Call(t.Context(), "getblockcount", &height); err != nil {
-		t.Fatal(err)
-	}
-	type output struct {
-		Value        json.Number
-		ScriptPubKey struct{ Hex string }
-	}
-	for h := int64(1); h <= height; h++ {
-		var hash string
-		var block struct {
-			Tx []struct {
-				Txid string
-				Vout []output
-			}
-			RawTx []struct {
-				Txid string
-				Vout []output
-			} // btcd's name for it
-		}
-		if err := p.calls.Call(t.Context(), "getblockhash", &hash, h); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.calls.Call(t.Context(), "getblock", &block, hash, 2); err != nil {
-			t.Fatal(err)
-		}
-		txs := block.Tx
-		if len(txs) == 0 || len(block.RawTx) > 0 {
-			txs = block.RawTx
-		}
-		for _, tx := range txs[1:] {
-			ours := 0
-			for _, o := range tx.Vout {
-				script, err := hex.DecodeString(o.ScriptPubKey.Hex)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if p.scripts[string(script)] {
-					ours++
-				}
-			}
-			d := byTx[tx.Txid]
-			switch {
-			case d == nil && ours > 0:
-				t.Logf("%s: transaction %s pays miners and is of no batch", p.name, tx.Txid)
-				strange++
-			case d != nil:
-				seen[tx.Txid]++
-				for _, q := range d.Payees {
-					o := tx.Vout[*q.Vout]
-					if o.ScriptPubKey.Hex != fmt.Sprintf("%x", []byte(q.Script)) || baseUnits(t, o.Value) != int64(q.Amount-q.Fee) {
-						t.Errorf("%s: output %d of %s is %s to %s, the batch owes %d to %x", p.name, *q.Vout, tx.Txid, o.Value, o.ScriptPubKey.Hex, q.Amount, []byte(q.Script))
-					}
-				}
-			}
-		}
-	}
-	for txid, d := range byTx {
-		switch seen[txid] {
-		case 0:
-			t.Logf("%s: batch %s is final and %s is not in the chain", p.name, d.ID, txid)
-			lost++
-		case 1:
-			paid++
-		default:
-			twice++
-		}
-	}
-	return paid, twice, lost, strange
-}
-
-// baseUnits reads an amount as nodes write it.
-func baseUnits(t *testing.T, n json.Number) int64 {
-	t.Helper()
-	r, ok := new(big.Rat).SetString(n.String())
-	if !ok || !r.Mul(r, big.NewRat(100_000_000, 1)).IsInt() {
-		t.Fatalf("amount %s", n)
-	}
-	return r.Num().Int64()
+	return fmt.Sprintf("%d faults in %s (adit killed %d: %s; %s)", c.total(), time.Since(c.started).Round(time.Second),
+		c.done["adit killed"], strings.Join(at, ", "), strings.Join(kinds, ", "))
 }
