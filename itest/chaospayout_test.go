@@ -145,7 +145,7 @@ func (c *payoutChaos) play(k card) {
 	case faultTakeover:
 		happened = c.takeOver(m)
 	case faultOldDisk:
-		c.oldDisk(m)
+		happened = c.oldDisk(m)
 	case faultAllOld, faultAllLost:
 		c.bothOld(m, k.fault == faultAllLost)
 	default:
@@ -154,7 +154,7 @@ func (c *payoutChaos) play(k card) {
 	if k.fault != faultNone && happened {
 		c.done[k.fault]++
 	}
-	c.t.Logf("%4.0f s: %s of %s killed at %s; %s", time.Since(c.started).Seconds(), m.name, k.coin.name, state, map[bool]string{true: k.fault, false: "the standby waits"}[happened])
+	c.t.Logf("%4.0f s: %s of %s killed at %s; %s", time.Since(c.started).Seconds(), m.name, k.coin.name, state, map[bool]string{true: k.fault, false: "the standby lacks an entry"}[happened])
 }
 
 // reach leads payouts of a coin on until one comes to a state, and returns the ledger that led it there at the
@@ -326,7 +326,7 @@ func (c *payoutChaos) takeOver(down *member) bool {
 		behind := false
 		c.await(m.name+" at the head of "+p.name, time.Minute, func() error {
 			said, code := c.ask(m, p, "list")
-			if behind = strings.Contains(said, "behind its mirror"); code != 0 && !behind {
+			if behind = strings.Contains(said, "is behind"); code != 0 && !behind {
 				return errors.New(said)
 			}
 			return nil
@@ -345,9 +345,16 @@ func (c *payoutChaos) takeOver(down *member) bool {
 	return true
 }
 
-// oldDisk gives a ledger that is down a disk as it once was. The other one brings it up to date.
-func (c *payoutChaos) oldDisk(down *member) {
+// oldDisk gives a ledger that is down a disk as it once was. The other one brings it up to date. False: the other
+// disk lacks an entry that counted without it, when it was slow to answer; then the newest one must not be lost.
+func (c *payoutChaos) oldDisk(down *member) bool {
 	c.t.Helper()
+	for _, p := range c.coins {
+		if c.entries(c.other(down), p) < c.mirrored(p) {
+			down.up()
+			return false
+		}
+	}
 	c.copies++
 	kept := fmt.Sprintf("%s.%d", down.template.dir, c.copies)
 	if err := errors.Join(os.Rename(down.template.dir, kept), os.Rename(c.aside[down], down.template.dir)); err != nil {
@@ -359,6 +366,7 @@ func (c *payoutChaos) oldDisk(down *member) {
 		want := c.steps(c.other(down), p)
 		c.until(p, fmt.Sprintf("%d payout steps on the restored disk", want), func(int) bool { return c.steps(down, p) >= want })
 	}
+	return true
 }
 
 // bothOld lets adit work on two old disks, beside a Redis that remembers what they lack or nothing, and asks it

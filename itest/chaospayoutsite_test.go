@@ -3,6 +3,7 @@
 package itest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/adit-pool/adit/kernels"
@@ -270,4 +272,30 @@ func (c *payoutChaos) copied(dir string) string {
 		c.t.Fatalf("copy %s: %v: %s", dir, err, out)
 	}
 	return to
+}
+
+// entries is how many entries a ledger's disk has.
+func (c *payoutChaos) entries(m *member, p *payingCoin) int {
+	c.t.Helper()
+	b, err := os.ReadFile(c.log(m, p))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return bytes.Count(b, []byte("\n"))
+}
+
+// mirrored is how many entries Redis has.
+func (c *payoutChaos) mirrored(p *payingCoin) (n int) {
+	c.t.Helper()
+	r := c.redis.client(c.redis.primary())
+	defer r.Close()
+	at, err := r.HGet(c.t.Context(), "adit:{"+p.name+"}:ledger:head", "at").Result()
+	if err == nil && at != "" {
+		var term int
+		_, err = fmt.Sscanf(at, "%d %d", &term, &n)
+	}
+	if err != nil && !errors.Is(err, goredis.Nil) {
+		c.t.Fatalf("ledger mirror of %s: %v", p.name, err)
+	}
+	return n
 }
