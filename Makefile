@@ -39,9 +39,9 @@ chaos: build need-redis ## break a pool at random for CHAOS_MINUTES=5 and accoun
 	@line=$$(mktemp); CHAOS_OUT=$$line CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_SEED=$(CHAOS_SEED) \
 		$(GO) test -tags itest -count=1 -v -timeout 10h -run '^TestChaos$$' ./itest; code=$$?; cat $$line; rm -f $$line; exit $$code
 
-chaos-payout: build need-redis ## kill adit in every state of payouts on btcd and litecoind, CHAOS_FAULTS=200 times
+chaos-payout: build need-redis ## break payouts in every state on btcd and litecoind, CHAOS_FAULTS=200 times, and force two ledger histories apart
 	@line=$$(mktemp); CHAOS_OUT=$$line CHAOS_PAYOUT_FAULTS=$(CHAOS_FAULTS) CHAOS_SEED=$(CHAOS_SEED) \
-		$(GO) test -tags itest -count=1 -v -timeout 10h -run '^TestChaosPayout$$' ./itest; code=$$?; cat $$line; rm -f $$line; exit $$code
+		$(GO) test -tags itest -count=1 -v -timeout 10h -run '^Test(ChaosPayout|TwoHistories)$$' ./itest; code=$$?; cat $$line; rm -f $$line; exit $$code
 
 race: bin/btcd need-redis ## tests of packages with shared state, under the race detector
 	$(GO) test -race -timeout 12m $(RACE)
