@@ -47,7 +47,7 @@ var imports = []importRule{
 	{"payout/build", []string{"pool"}, "a transaction is decided by arithmetic alone"},
 	{"payout/sign", []string{"pool"}, "keys know no books and no batches"},
 	{"payout/claim", nil, "signatures of addresses stand alone"},
-	{"payout/desk", []string{"payout", "pool"}, "answers commands, decides nothing"},
+	{"payout/desk", []string{"payout", "pool", "pool/ledger"}, "answers commands, decides nothing"},
 	{"payout", []string{"payout/build", "payout/sign", "payout/claim", "pool", "pool/ledger", "pool/node", "pool/node/rpc", "pool/chain/..."}, "pays from the books, by a node"},
 	{"dashboard/web", nil, "HTTP, whatever is shown"},
 	{"dashboard/locale", nil, "words and numbers, whatever is shown"},

@@ -85,7 +85,10 @@ func creditRows(p *view.Pool, credits []pool.Credit, total pool.Amount) ([]credi
 	}
 	out := make([]creditRow, len(credits))
 	for i, c := range credits {
-		out[i] = creditRow{Account: c.Account.String(), Address: addresses[i], Amount: c.Amount}
+		out[i] = creditRow{Address: addresses[i], Amount: c.Amount}
+		if p.Shown(c.Account) == ledger.ShowAll {
+			out[i].Account = c.Account.String()
+		}
 		if total > 0 {
 			out[i].Share = float64(c.Amount) / float64(total)
 		}

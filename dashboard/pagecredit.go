@@ -38,6 +38,13 @@ func (s *Server) pageCredit(r web.Request, p *view.Pool, address, block string) 
 		return web.NotFound("A block is named by its hash.")
 	}
 	id := pool.AccountOf(p.Info.ID, script)
+	shown, err := p.Open(id, r.Keys())
+	if err == nil && shown != ledger.ShowAll {
+		err = view.ErrHidden
+	}
+	if err != nil {
+		return hidden(err)
+	}
 	c, err := p.Credit(id, hash)
 	if errors.Is(err, view.ErrNoDoc) {
 		return web.NotFound(fmt.Sprintf("block %s credited nothing to this address, or more than a hundred of its credits ago", hash))

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
 )
 
 const (
@@ -23,6 +25,7 @@ func escaped(s string) string { return url.QueryEscape(s) }
 // userPart is one address in one pool.
 type userPart struct {
 	Info         *view.PoolInfo
+	Whole        bool // else hashrates alone
 	Source       string
 	Account      *view.Account
 	ID           string
@@ -76,8 +79,13 @@ type userPayout struct {
 
 // pageUser shows an address in every pool where it is valid.
 func (s *Server) pageUser(r web.Request, address string) error {
-	if _, err := r.Query(); err != nil {
+	q, err := r.Query("key")
+	if err != nil {
 		return err
+	}
+	if key := q["key"]; web.GoodKey(key) { // from now on by cookie: an address with the key in it would be passed on
+		r.KeepKey(key)
+		return r.RedirectTo(userPath(address))
 	}
 	l := s.pages.language(r)
 	v := page{Title: l.T("Miner %s", shortened(address, 10, 8)), Address: address, Live: true}
@@ -90,8 +98,13 @@ func (s *Server) pageUser(r web.Request, address string) error {
 			refused = append(refused, title(p.Info)+": "+err.Error())
 			continue
 		}
-		snap := p.Snapshot()
-		part, err := s.user(l, p, snap, address, pool.AccountOf(p.Info.ID, script))
+		id, snap := pool.AccountOf(p.Info.ID, script), p.Snapshot()
+		shown, err := p.Open(id, r.Keys())
+		if err != nil {
+			missing = hidden(err)
+			continue
+		}
+		part, err := s.user(l, p, snap, address, id, shown)
 		if err != nil {
 			missing = err
 			continue
@@ -113,18 +126,32 @@ func (s *Server) pageUser(r web.Request, address string) error {
 	return s.pages.render(r, "user", 200, v)
 }
 
-func (s *Server) user(l *locale.Locale, p *view.Pool, snap *view.Snapshot, address string, id pool.AccountID) (userPart, error) {
+// hidden is what is told when an account is not shown.
+func hidden(err error) error {
+	if errors.Is(err, view.ErrHidden) {
+		return web.NotFound("The owner of this address shows it only to who has its link.")
+	}
+	return err
+}
+
+func (s *Server) user(l *locale.Locale, p *view.Pool, snap *view.Snapshot, address string, id pool.AccountID, shown ledger.Shown) (userPart, error) {
 	a, err := p.Account(id)
 	if err != nil {
 		return userPart{}, err
+	}
+	if shown != ledger.ShowAll {
+		a = a.Rates()
 	}
 	now, step := s.now(), view.AccountSteps[0]
 	history, err := p.AccountHistory(id, step)
 	if err != nil {
 		s.log.Debug().Err(err).Msg("a history could not be read")
 	}
+	if shown != ledger.ShowAll {
+		history = view.RatesOf(history)
+	}
 	source := "/api/v1/pools/" + p.Info.ID + "/miners/" + url.PathEscape(address)
-	part := userPart{
+	part := userPart{Whole: shown == ledger.ShowAll,
 		Info: p.Now(snap), Source: source, Account: a, ID: id.String(),
 		Hour: view.Mean(history, step.Every, time.Hour, now), Day: view.Mean(history, step.Every, 24*time.Hour, now),
 		Chart:   chartOf(history, 600, source+"/history", "10m 1d", l.T("Hashrate of this address in %s over the last week", title(p.Info))),
@@ -142,6 +169,10 @@ func (s *Server) user(l *locale.Locale, p *view.Pool, snap *view.Snapshot, addre
 		part.ToPayout = min(max(float64(a.Available)/float64(least), 0), 1)
 	}
 	part.addWorkers(address, now)
+	if !part.Whole {
+		part.Active = true
+		return part, nil
+	}
 	if err := part.addMoney(p, snap, id); err != nil {
 		s.log.Debug().Err(err).Msg("credits or payouts of an account could not be read")
 	}
@@ -247,12 +278,21 @@ func (s *Server) pageWorker(r web.Request, address, part string) error {
 	}
 	v := page{Title: l.T("Worker %s", name), Address: address, Live: true}
 	var parts []workerPart
+	var missing error
 	for _, p := range s.board.Pools {
 		script, err := p.Info.Chain.Script(address)
 		if err != nil {
 			continue
 		}
 		id := pool.AccountOf(p.Info.ID, script)
+		shown, err := p.Open(id, r.Keys())
+		if err == nil && shown != ledger.ShowAll {
+			err = view.ErrHidden
+		}
+		if err != nil {
+			missing = hidden(err)
+			continue
+		}
 		a, err := p.Account(id)
 		if err != nil {
 			return err
@@ -272,6 +312,9 @@ func (s *Server) pageWorker(r web.Request, address, part string) error {
 		})
 		v.JSON = source
 		v.Notices = append(v.Notices, notice(l, p, p.Snapshot())...)
+	}
+	if len(parts) == 0 && missing != nil {
+		return missing
 	}
 	if len(parts) == 0 {
 		return web.NotFound("This address has no worker of that name, or it was not here in the last day.")

@@ -22,6 +22,7 @@ type fold struct {
 	blocks   map[pool.Hash]*ledger.BlockDoc
 	accounts map[pool.AccountID]*ledger.AccountDoc
 	payees   map[pool.AccountID]*PayeeDoc
+	privacy  map[pool.AccountID]*ledger.PrivacyDoc
 	halt     *HaltDoc
 	receipts map[build.Outpoint]*ReceiptDoc
 	decided  map[build.Outpoint]*CoinDoc
@@ -108,6 +109,12 @@ func (f *fold) apply(e *ledger.Entry) error {
 			return err
 		}
 		f.payees[doc.Account] = doc
+	case ledger.SetPrivacy:
+		doc := new(ledger.PrivacyDoc)
+		if err := setting(e, doc, func() int { return doc.V }); err != nil {
+			return err
+		}
+		f.privacy[doc.Account] = doc
 	case SetHalt:
 		doc := new(HaltDoc)
 		if err := setting(e, doc, func() int { return doc.V }); err != nil {

@@ -194,6 +194,7 @@ func New(o Options) (*Payouts, error) {
 			blocks:   map[pool.Hash]*ledger.BlockDoc{},
 			accounts: map[pool.AccountID]*ledger.AccountDoc{},
 			payees:   map[pool.AccountID]*PayeeDoc{},
+			privacy:  map[pool.AccountID]*ledger.PrivacyDoc{},
 			receipts: map[build.Outpoint]*ReceiptDoc{},
 			decided:  map[build.Outpoint]*CoinDoc{},
 		},

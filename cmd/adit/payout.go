@@ -105,6 +105,7 @@ step by step, with people and signers elsewhere
 
   adit payout hold, release ACCOUNT    keep an account from being paid
   adit payout order ACCOUNT            change where or when an account is paid, by its owner's signature
+  adit payout privacy ACCOUNT          say who sees an account's page, by its owner's signature
   adit payout case ACCOUNT             the same by two people, for an owner who cannot sign
   adit payout suspense                 receipts that nobody explained
   adit payout coin TXID:VOUT           write off a lost coin, or take in a receipt: two people

@@ -87,7 +87,7 @@ func (a *API) blocks(r web.Request, p *view.Pool, _ []string) error {
 	}
 	blocks := make([]blockJSON, 0, len(rows.Docs))
 	for i, d := range rows.Docs {
-		b := blockOf(d, snap.View.Height)
+		b := blockOf(p, d, snap.View.Height)
 		b.Finder = orNull(finders[i])
 		blocks = append(blocks, b)
 	}
@@ -136,7 +136,7 @@ func (a *API) block(r web.Request, p *view.Pool, part []string) error {
 	if err != nil {
 		return err
 	}
-	b := blockOf(d, p.Snapshot().View.Height)
+	b := blockOf(p, d, p.Snapshot().View.Height)
 	finder, err := p.Finders([]*ledger.BlockDoc{d})
 	if err != nil {
 		return err
@@ -171,19 +171,29 @@ func creditsOf(p *view.Pool, credits []pool.Credit) ([]creditJSON, error) {
 	}
 	out := make([]creditJSON, len(credits))
 	for i, c := range credits {
-		out[i] = creditJSON{c.Account, orNull(addresses[i]), amountText(c.Amount)}
+		out[i] = creditJSON{shownID(p, c.Account), orNull(addresses[i]), amountText(c.Amount)}
 	}
 	return out, nil
 }
 
+// shownID is an account's id, zeros when its owner does not show the account: an id is a hash over the address, which
+// whoever knows the address can compute.
+func shownID(p *view.Pool, id pool.AccountID) pool.AccountID {
+	if p.Shown(id) != ledger.ShowAll {
+		return pool.AccountID{}
+	}
+	return id
+}
+
 // blockOf is a block without finder and credits. height is that of the job in hand.
-func blockOf(d *ledger.BlockDoc, height int64) blockJSON {
+func blockOf(p *view.Pool, d *ledger.BlockDoc, height int64) blockJSON {
+	_, worker := p.Finder(d)
 	b := blockJSON{
 		Hash: d.Hash, Height: d.Height, Time: milliText(d.Time), State: d.State, Confirmations: view.Confirmations(d, height),
 		Reward: amountText(d.Value), Fee: amountText(d.Fee), Carry: amountText(d.Carry),
 		FeePPM: d.FeePPM, FeeVersion: d.FeeVersion, Scheme: d.Scheme,
 		Bits:   hex.EncodeToString([]byte{byte(d.Bits >> 24), byte(d.Bits >> 16), byte(d.Bits >> 8), byte(d.Bits)}),
-		Worker: d.Worker, Epoch: fmt.Sprintf("%016x", d.Epoch), Seq: d.Seq, Accounts: len(d.Credits),
+		Worker: worker, Epoch: fmt.Sprintf("%016x", d.Epoch), Seq: d.Seq, Accounts: len(d.Credits),
 	}
 	if d.Window != nil {
 		b.Window = &windowJSON{d.Window.First, d.Window.Last, d.Window.Rest}

@@ -16,6 +16,7 @@ import (
 	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
 	"github.com/valyala/fasthttp"
 )
 
@@ -41,21 +42,27 @@ type Events struct {
 	mu      sync.Mutex
 	streams int                // guarded by mu
 	from    map[netip.Addr]int // guarded by mu
-	watched map[string]int     // guarded by mu; streams by address
+	watched map[watch]int      // guarded by mu; streams by what they watch
 	last    *frame             // guarded by mu
 	news    []newsItem         // guarded by mu; the newest, oldest first
 	known   map[string]string  // owned by Run; state of every block and payout that news knows
 	turn    int                // owned by Run; where the next tick goes on with the watched addresses
-	said    map[string][]byte  // owned by Run; last event of every watched address
+	said    map[watch][]byte   // owned by Run; last event of everything watched
+}
+
+// watch is an address as those see it who have the same keys.
+type watch struct {
+	address string
+	keys    string // joined by "."
 }
 
 // frame is what one tick tells. Its fields are set before the frame before it is done.
 type frame struct {
 	seq    uint64
-	state  []byte            // the pools event
-	news   []byte            // events of what changed, may be none
-	miners map[string][]byte // by address, where something changed
-	done   chan struct{}     // closed when after is set
+	state  []byte           // the pools event
+	news   []byte           // events of what changed, may be none
+	miners map[watch][]byte // where something changed
+	done   chan struct{}    // closed when after is set
 	after  *frame
 }
 
@@ -68,7 +75,7 @@ type newsItem struct {
 func NewEvents(board *view.Board, every time.Duration) *Events {
 	boot := strconv.FormatInt(board.Now().UnixMilli(), 36)
 	return &Events{board: board, every: every, boot: boot, stopped: make(chan struct{}), from: make(map[netip.Addr]int),
-		watched: make(map[string]int), last: &frame{done: make(chan struct{})}, said: make(map[string][]byte)}
+		watched: make(map[watch]int), last: &frame{done: make(chan struct{})}, said: make(map[watch][]byte)}
 }
 
 // Run ticks until ctx ends, and then ends every stream.
@@ -136,7 +143,7 @@ type liveMiner struct {
 
 // tick makes the next frame.
 func (e *Events) tick() {
-	next := &frame{done: make(chan struct{}), miners: make(map[string][]byte)}
+	next := &frame{done: make(chan struct{}), miners: make(map[watch][]byte)}
 	state := make([]livePool, 0, len(e.board.Pools))
 	var changed []byte
 	first := e.known == nil
@@ -168,9 +175,9 @@ func (e *Events) tick() {
 	if len(e.known) > 4*len(present)+64 {
 		e.known = present
 	}
-	for _, address := range e.turns() {
-		if text := e.minerEvent(address); text != nil && !bytes.Equal(text, e.said[address]) {
-			next.miners[address], e.said[address] = text, text
+	for _, w := range e.turns() {
+		if text := e.minerEvent(w); text != nil && !bytes.Equal(text, e.said[w]) {
+			next.miners[w], e.said[w] = text, text
 		}
 	}
 
@@ -190,10 +197,10 @@ func (e *Events) tick() {
 }
 
 // turns are the addresses to look at in this tick: all, or the next hundred of them.
-func (e *Events) turns() []string {
+func (e *Events) turns() []watch {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	all := make([]string, 0, len(e.watched))
+	all := make([]watch, 0, len(e.watched))
 	for a := range e.watched {
 		all = append(all, a)
 	}
@@ -238,16 +245,30 @@ func livePoolOf(p *view.Pool, snap *view.Snapshot) livePool {
 }
 
 // minerEvent is the event of an address in all pools where it is known, nil when nothing could be read.
-func (e *Events) minerEvent(address string) []byte {
+// Of an account that its owner shows only in part there is no more than that for who has no key of it.
+func (e *Events) minerEvent(w watch) []byte {
+	address := w.address
+	var keys []string
+	if w.keys != "" {
+		keys = strings.Split(w.keys, ".")
+	}
 	var out []liveMiner
 	for _, p := range e.board.Pools {
 		script, err := p.Info.Chain.Script(address)
 		if err != nil {
 			continue
 		}
-		a, err := p.Account(pool.AccountOf(p.Info.ID, script))
+		id := pool.AccountOf(p.Info.ID, script)
+		shown, err := p.Open(id, keys)
 		if err != nil {
 			continue
+		}
+		a, err := p.Account(id)
+		if err != nil {
+			continue
+		}
+		if shown != ledger.ShowAll {
+			a = a.Rates()
 		}
 		m := liveMiner{Address: address, Pool: p.Info.ID, Hashrate: view.Finite(a.View.Hashrate), Immature: amountText(a.Immature),
 			Available: amountText(a.Available), InPayout: amountText(a.InPayout), Paid: amountText(a.Paid)}
@@ -279,7 +300,8 @@ func (e *Events) minerEvent(address string) []byte {
 
 // Serve answers with a stream.
 func (e *Events) Serve(r web.Request) error {
-	var addresses []string
+	var addresses []watch
+	keys := strings.Join(r.Keys(), ".")
 	for key, value := range r.QueryArgs().All() {
 		if string(key) != "miner" {
 			return web.BadRequest(fmt.Sprintf("unknown parameter %.40q; there is miner", key))
@@ -291,7 +313,7 @@ func (e *Events) Serve(r web.Request) error {
 		if !e.payable(address) {
 			return web.NotFound(fmt.Sprintf("%.128q is no address that a pool here can pay", address))
 		}
-		addresses = append(addresses, address)
+		addresses = append(addresses, watch{address, keys})
 	}
 	if r.IsHead() {
 		r.SetContentType("text/event-stream")
@@ -334,7 +356,7 @@ func (e *Events) payable(address string) bool {
 }
 
 // join counts a stream; leave takes it out again.
-func (e *Events) join(at netip.Addr, addresses []string) (from *frame, leave func(), err error) {
+func (e *Events) join(at netip.Addr, addresses []watch) (from *frame, leave func(), err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	select {
@@ -384,7 +406,7 @@ func (e *Events) missed(lastID string) []byte {
 }
 
 // follow writes frames until the client is gone or the streams end.
-func (e *Events) follow(c net.Conn, f *frame, hello []byte, addresses []string) {
+func (e *Events) follow(c net.Conn, f *frame, hello []byte, addresses []watch) {
 	send := func(b []byte) bool {
 		if err := c.SetWriteDeadline(time.Now().Add(writeFor)); err != nil {
 			return false

@@ -100,7 +100,7 @@ func TestStreamBounds(t *testing.T) {
 	far := netip.MustParseAddr("192.0.2.1")
 	var leaves []func()
 	for range maxFromOne {
-		_, leave, err := e.join(far, []string{"toy1bob"})
+		_, leave, err := e.join(far, []watch{{address: "toy1bob"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -9,12 +10,14 @@ import (
 	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
 )
 
 type minerJSON struct {
 	Account     pool.AccountID `json:"account"`
 	Address     string         `json:"address"`
 	Pool        string         `json:"pool"`
+	Shown       ledger.Shown   `json:"shown"`
 	Hashrate    float64        `json:"hashrate"`
 	Five        float64        `json:"hashrate_5m"`
 	Hour        float64        `json:"hashrate_1h"`
@@ -61,34 +64,51 @@ type workerJSON struct {
 	Rejected   map[string]uint64 `json:"rejected"`
 }
 
-// account finds the account of an address.
-func account(p *view.Pool, address string) (pool.AccountID, error) {
+// account finds the account of an address, all of which the client may see.
+func account(r web.Request, p *view.Pool, address string) (pool.AccountID, error) {
+	id, shown, err := open(r, p, address)
+	if err == nil && shown != ledger.ShowAll {
+		err = web.Fail{Status: 403, Detail: "the owner of this address shows its hashrates alone; whoever has its key sends it as Authorization: Bearer KEY"}
+	}
+	return id, err
+}
+
+// open finds the account of an address and what of it the client may see.
+func open(r web.Request, p *view.Pool, address string) (id pool.AccountID, shown ledger.Shown, err error) {
 	script, err := p.Info.Chain.Script(address)
 	if err != nil {
-		return pool.AccountID{}, web.NotFound(err.Error())
+		return id, "", web.NotFound(err.Error())
 	}
-	return pool.AccountOf(p.Info.ID, script), nil
+	id = pool.AccountOf(p.Info.ID, script)
+	shown, err = p.Open(id, r.Keys())
+	if errors.Is(err, view.ErrHidden) {
+		err = web.Fail{Status: 403, Detail: err.Error() + "; whoever has its key sends it as Authorization: Bearer KEY"}
+	}
+	return id, shown, err
 }
 
 func (a *API) miner(r web.Request, p *view.Pool, part []string) error {
 	if _, err := r.Query(); err != nil {
 		return err
 	}
-	out, err := a.minerOf(p, part[0])
+	out, err := a.minerOf(r, p, part[0])
 	if err != nil {
 		return err
 	}
 	return r.JSON(out)
 }
 
-func (a *API) minerOf(p *view.Pool, address string) (*minerJSON, error) {
-	id, err := account(p, address)
+func (a *API) minerOf(r web.Request, p *view.Pool, address string) (*minerJSON, error) {
+	id, shown, err := open(r, p, address)
 	if err != nil {
 		return nil, err
 	}
 	x, err := p.Account(id)
 	if err != nil {
 		return nil, err
+	}
+	if shown != ledger.ShowAll {
+		x = x.Rates()
 	}
 	now, snap := a.board.Now(), p.Snapshot()
 	history, err := p.AccountHistory(id, view.AccountSteps[0])
@@ -97,7 +117,7 @@ func (a *API) minerOf(p *view.Pool, address string) (*minerJSON, error) {
 	}
 	odds := view.OddsOf(x.View.Hashrate, view.ExpectedHashes(&snap.View))
 	out := &minerJSON{
-		Account: id, Address: address, Pool: p.Info.ID, Hashrate: view.Finite(x.View.Hashrate),
+		Account: id, Address: address, Pool: p.Info.ID, Shown: shown, Hashrate: view.Finite(x.View.Hashrate),
 		Five:     view.Finite(x.View.FiveMinutes),
 		Hour:     view.Finite(view.Mean(history, view.AccountSteps[0].Every, time.Hour, now)),
 		Day:      view.Finite(view.Mean(history, view.AccountSteps[0].Every, 24*time.Hour, now)),
@@ -144,13 +164,16 @@ func (a *API) minerHistory(r web.Request, p *view.Pool, part []string) error {
 	if err != nil {
 		return err
 	}
-	id, err := account(p, part[0])
+	id, shown, err := open(r, p, part[0])
 	if err != nil {
 		return err
 	}
 	points, err := p.AccountHistory(id, step)
 	if err != nil {
 		return err
+	}
+	if shown != ledger.ShowAll {
+		points = view.RatesOf(points)
 	}
 	return answerHistory(r, q, p.Info.ID+"-"+part[0], step, points)
 }
@@ -160,7 +183,7 @@ func (a *API) workers(r web.Request, p *view.Pool, part []string) error {
 	if err != nil {
 		return err
 	}
-	id, err := account(p, part[0])
+	id, err := account(r, p, part[0])
 	if err != nil {
 		return err
 	}
@@ -223,7 +246,7 @@ func (a *API) worker(r web.Request, p *view.Pool, part []string) error {
 	if _, err := r.Query(); err != nil {
 		return err
 	}
-	id, err := account(p, part[0])
+	id, err := account(r, p, part[0])
 	if err != nil {
 		return err
 	}
@@ -243,7 +266,7 @@ func (a *API) workerHistory(r web.Request, p *view.Pool, part []string) error {
 	if err != nil {
 		return err
 	}
-	id, err := account(p, part[0])
+	id, err := account(r, p, part[0])
 	if err != nil {
 		return err
 	}

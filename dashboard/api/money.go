@@ -31,7 +31,7 @@ func (a *API) credits(r web.Request, p *view.Pool, part []string) error {
 	if err != nil {
 		return err
 	}
-	id, err := account(p, part[0])
+	id, err := account(r, p, part[0])
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (a *API) paid(r web.Request, p *view.Pool, part []string) error {
 	if err != nil {
 		return err
 	}
-	id, err := account(p, part[0])
+	id, err := account(r, p, part[0])
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (a *API) days(r web.Request, p *view.Pool, part []string) error {
 	if err != nil {
 		return err
 	}
-	id, err := account(p, part[0])
+	id, err := account(r, p, part[0])
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,11 @@ func (a *API) payout(r web.Request, p *view.Pool, part []string) error {
 	out := payoutOf(d)
 	payees := make([]payeeJSON, 0, len(d.Payees))
 	for _, y := range d.Payees {
-		payees = append(payees, payeeJSON{y.Account, y.Address, amountText(y.Amount), y.Vout})
+		payee := payeeJSON{shownID(p, y.Account), y.Address, amountText(y.Amount), y.Vout}
+		if payee.Account != y.Account {
+			payee.Address, payee.Vout = "", nil
+		}
+		payees = append(payees, payee)
 	}
 	out.Payees = payees
 	steps := make([]stepJSON, 0, len(d.Steps))

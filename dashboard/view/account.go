@@ -117,12 +117,15 @@ func (p *Pool) Address(id pool.AccountID) (string, error) {
 	return e.address, nil
 }
 
-// Addresses looks up many addresses, a few at a time.
+// Addresses looks up many addresses, a few at a time; "" where the owner does not show the account.
 func (p *Pool) Addresses(ids []pool.AccountID) ([]string, error) {
 	out := make([]string, len(ids))
 	var g errgroup.Group
 	g.SetLimit(storeCalls / 4)
 	for i, id := range ids {
+		if p.Shown(id) != ledger.ShowAll {
+			continue
+		}
 		g.Go(func() (err error) {
 			out[i], err = p.Address(id)
 			return err

@@ -129,8 +129,8 @@ func (p *Pool) Finders(docs []*ledger.BlockDoc) ([]string, error) {
 	var ids []pool.AccountID
 	var at []int
 	for i, d := range docs {
-		if d.Finder != nil {
-			ids, at = append(ids, *d.Finder), append(at, i)
+		if id, _ := p.Finder(d); id != nil {
+			ids, at = append(ids, *id), append(at, i)
 		}
 	}
 	addresses, err := p.Addresses(ids)

@@ -2,9 +2,11 @@ package view
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
 )
 
 // historyKey names one kept series.
@@ -52,7 +54,8 @@ type Leaders struct {
 // shownLeaders is how many of each kind.
 const shownLeaders = 25
 
-// Leaders reads the accounts with the highest hashrates and the best shares.
+// Leaders reads the accounts with the highest hashrates and the best shares. Those whose owners do not show that
+// stand there without their address.
 func (p *Pool) Leaders() (*Leaders, error) {
 	l, at, err := p.leaders.get(struct{}{}, func(ctx context.Context) (*Leaders, error) {
 		rates, shares, err := p.Info.Store.Leaders(ctx, shownLeaders)
@@ -61,5 +64,16 @@ func (p *Pool) Leaders() (*Leaders, error) {
 	if at.IsZero() {
 		return nil, err
 	}
-	return l, nil
+	out := &Leaders{Rates: slices.Clone(l.Rates), Shares: slices.Clone(l.Shares)}
+	for i := range out.Rates {
+		if x := &out.Rates[i]; p.Shown(x.Account) == ledger.ShowNone {
+			x.Account, x.Address = pool.AccountID{}, ""
+		}
+	}
+	for i := range out.Shares {
+		if x := &out.Shares[i]; p.Shown(x.Account) != ledger.ShowAll {
+			x.Account, x.Address = pool.AccountID{}, ""
+		}
+	}
+	return out, nil
 }

@@ -32,7 +32,8 @@ type Snapshot struct {
 	Measured bool                   // whether Effort could be computed
 	Trivial  bool                   // a block takes hardly more work than a share: luck and effort have no meaning
 
-	checked time.Time // when the store was asked last
+	private *privacies // nil when they never could be read
+	checked time.Time  // when the store was asked last
 }
 
 // Pool is one pool with what is remembered of it.
@@ -142,6 +143,12 @@ func (p *Pool) read(last *Snapshot) *Snapshot {
 	}
 	if next.Err == nil {
 		next.Payouts, next.Err = p.Payouts.page(next.Head, "", newest)
+	}
+	if next.Err == nil && (last.private == nil || next.Head != last.Head) {
+		var private *privacies
+		if private, next.Err = p.readPrivacy(last.private); next.Err == nil {
+			next.private = private
+		}
 	}
 	log := &p.board.opts.Log
 	if next.Err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/adit-pool/adit/payout"
 	"github.com/adit-pool/adit/pool"
+	"github.com/adit-pool/adit/pool/ledger"
 )
 
 // Request is one command.
@@ -28,6 +29,7 @@ type Request struct {
 	Threshold int64  `json:"threshold,omitempty"`
 	Period    string `json:"period,omitempty"`
 	Paused    bool   `json:"paused,omitempty"`
+	Show      string `json:"show,omitempty"` // who sees an account
 	Text      string `json:"text,omitempty"` // of a signed order; Signature is its base64
 	Packet    []byte `json:"packet,omitempty"`
 	Signature []byte `json:"signature,omitempty"`
@@ -85,7 +87,7 @@ func Handle(ctx context.Context, p *payout.Payouts, params *pool.Params, r Reque
 	act, ok := map[string]func() (*Answer, error){
 		"draft": d.draft, "run": d.run, "approve": d.approve, "sign": d.sign, "import": d.take, "broadcast": d.broadcast,
 		"bump": d.bump, "cancel": d.cancel, "hold": d.hold, "release": d.release, "halt": d.halt, "resume": d.resume,
-		"order": d.order, "ordertext": d.orderText, "case": d.open, "approvecase": d.approveCase,
+		"order": d.order, "ordertext": d.orderText, "privacy": d.privacy, "privacytext": d.privacyText, "case": d.open, "approvecase": d.approveCase,
 		"coin": d.coin, "approvecoin": d.approveCoin, "suspense": d.suspense,
 		"status": d.status, "list": d.list, "show": d.show, "payee": d.payee, "reconcile": d.reconcile,
 	}[r.Command]
@@ -233,6 +235,29 @@ func (d *desk) orderText() (*Answer, error) {
 		return nil, err
 	}
 	return &Answer{Result: text, Text: text + "\n"}, nil
+}
+
+func (d *desk) privacyText() (*Answer, error) {
+	text, key, err := d.p.PrivacyText(d.r.Account, ledger.Shown(d.r.Show))
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{Result: struct {
+		Text string `json:"text"`
+		Key  string `json:"key"`
+	}{text, key}, Text: text + "\n"}
+	if key != "" {
+		answer.Text += "\nkey, not to be signed: " + key + "\n"
+	}
+	return answer, nil
+}
+
+func (d *desk) privacy() (*Answer, error) {
+	doc, err := d.p.Privacy(d.r.Text, string(d.r.Signature))
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Result: doc, Text: fmt.Sprintf("account %s shows %s\n", doc.Account, doc.Show)}, nil
 }
 
 func (d *desk) open() (*Answer, error) {
