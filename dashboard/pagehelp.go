@@ -7,8 +7,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/adit-pool/adit/dashboard/api"
+	"github.com/adit-pool/adit/dashboard/locale"
 	"github.com/adit-pool/adit/dashboard/view"
 	"github.com/adit-pool/adit/dashboard/web"
 	"github.com/adit-pool/adit/pool"
@@ -120,6 +122,7 @@ func (s *Server) pageStatus(r web.Request) error {
 	for _, p := range s.board.Pools {
 		snap := p.Snapshot()
 		rows, ok := s.health(l, p, snap)
+		rows = append(rows, s.roles(l, snap)...)
 		live, _ := p.State(snap)
 		parts = append(parts, statusPart{p.Info, &snap.View, rows, ok, live.Sessions, live.Backlog})
 		v.Notices = append(v.Notices, notice(l, p, snap)...)
@@ -130,6 +133,31 @@ func (s *Server) pageStatus(r web.Request) error {
 		Streams int
 	}{parts, s.started.UnixMilli(), s.events.Streams()}
 	return s.pages.render(r, "status", 200, v)
+}
+
+// roles are a row for each edge and each ledger role that reported of late.
+func (s *Server) roles(l *locale.Locale, snap *view.Snapshot) (rows []healthRow) {
+	now := s.now()
+	for _, e := range snap.View.Edges {
+		row := healthRow{Name: l.T("Edge %s", e.Name), OK: !e.Silent && e.JournalError == "", Detail: e.JournalError}
+		switch {
+		case e.Silent:
+			row.Detail = l.T("silent for %s", l.Span(now.Sub(time.UnixMilli(e.Reported))))
+		case row.OK:
+			row.Detail = l.T("%s connections, %s shares on their way, version %s", l.Count(unsigned(int64(e.Sessions))), l.Count(e.Backlog), e.Version)
+		}
+		rows = append(rows, row)
+	}
+	for _, r := range snap.View.Ledgers {
+		row := healthRow{Name: l.T("Ledger role %s", r.Name), OK: r.State == pool.LedgerActive || r.State == pool.LedgerStandby, Detail: r.State}
+		for _, more := range []string{r.Disks, r.Error} {
+			if more != "" {
+				row.Detail += ", " + more
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // rejectPart explains one reason.
