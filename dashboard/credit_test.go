@@ -16,8 +16,7 @@ import (
 // The page about one credit computes it anew: what it says is what the ledger has, and its links lead somewhere.
 func TestCreditPage(t *testing.T) {
 	hash := pool.Hash{9}
-	var s *site
-	s = newSite(t, func(o *Options) { o.Pools[0].Files = fakeFiles{hash: `{"v":2}`} })
+	s := newSite(t, func(o *Options) { o.Pools[0].Files = fakeFiles{hash: `{"v":2}`} })
 	alice, bob := pool.AccountOf("toy", boardtest.Script("toy1alice")), pool.AccountOf("toy", boardtest.Script("toy1bob"))
 	doc := ledger.BlockDoc{
 		Hash: hash, Height: 30_000, Time: boardtest.Start().UnixMilli(), State: ledger.BlockImmature, Bits: 0x1e00ffff, Value: 1001, Fee: 1, FeePPM: 1000, FeeVersion: 1,
