@@ -57,7 +57,7 @@ func (s *Server) pageBlock(r web.Request, p *view.Pool, id string) error {
 	if sum, err = sum.Add(doc.Carry); err == nil {
 		sum, err = sum.Add(part.Credited)
 	}
-	part.Sum = err == nil && sum == doc.Value
+	part.Sum = err == nil && sum == doc.Reward()
 	if part.Rows, err = creditRows(p, doc.Credits, part.Credited); err != nil {
 		return err
 	}

@@ -116,11 +116,18 @@ func (f *fold) foreign(e *ledger.Entry) {
 	if strings.HasPrefix(e.Kind, "payout.") {
 		return
 	}
+	moves := map[pool.AccountID]pool.Amount{} // a coinbase that pays an account moves through it and leaves nothing
 	for _, p := range e.Postings {
-		for _, a := range [2]ledger.Account{p.Debit, p.Credit} {
-			if id, side, ok := a.Miner(); ok && side == ledger.InPayout {
-				f.fault(e, p.Amount, "%s moves what account %s has in payout, which only payouts may", e.Kind, id)
-			}
+		if id, side, ok := p.Debit.Miner(); ok && side == ledger.InPayout {
+			moves[id] -= p.Amount
+		}
+		if id, side, ok := p.Credit.Miner(); ok && side == ledger.InPayout {
+			moves[id] += p.Amount
+		}
+	}
+	for id, amount := range moves {
+		if amount != 0 {
+			f.fault(e, max(amount, -amount), "%s moves what account %s has in payout, which only payouts may", e.Kind, id)
 		}
 	}
 }

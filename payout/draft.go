@@ -130,6 +130,10 @@ func (p *Payouts) choose(ctx context.Context) ([]*BatchDoc, []PayeeDoc, error) {
 	}
 	now := p.now().UnixMilli()
 	paid := p.fold.history()
+	direct, err := p.paidDirectly(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	var due, held []Payee
 	var holds []PayeeDoc
 	for account, amount := range balances {
@@ -140,7 +144,7 @@ func (p *Payouts) choose(ctx context.Context) ([]*BatchDoc, []PayeeDoc, error) {
 		doc := p.fold.payee(id)
 		last, before := paid[id]
 		period, _ := doc.Terms.Period.length()
-		if amount < doc.Terms.Threshold || doc.Terms.Paused || before && period > 0 && now >= last.time && now-last.time < period.Milliseconds() {
+		if direct[id] || amount < doc.Terms.Threshold || doc.Terms.Paused || before && period > 0 && now >= last.time && now-last.time < period.Milliseconds() {
 			continue
 		}
 		q := Payee{Account: id, Amount: amount, Script: p.fold.destination(p.pool, id, now)}

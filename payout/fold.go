@@ -23,6 +23,8 @@ type fold struct {
 	accounts map[pool.AccountID]*ledger.AccountDoc
 	payees   map[pool.AccountID]*PayeeDoc
 	privacy  map[pool.AccountID]*ledger.PrivacyDoc
+	list     *ledger.PayeesDoc        // newest one
+	named    map[pool.AccountID]int64 // height of the tip whose lists named an account last
 	halt     *HaltDoc
 	receipts map[build.Outpoint]*ReceiptDoc
 	decided  map[build.Outpoint]*CoinDoc
@@ -115,6 +117,15 @@ func (f *fold) apply(e *ledger.Entry) error {
 			return err
 		}
 		f.privacy[doc.Account] = doc
+	case ledger.SetPayees:
+		doc := new(ledger.PayeesDoc)
+		if err := json.Unmarshal(e.Body, doc); err != nil || doc.V != ledger.PayeesVersion {
+			return fmt.Errorf("list of coinbase payees, format %d: %w", doc.V, err)
+		}
+		f.list = doc
+		for _, q := range doc.Payees {
+			f.named[q.Account] = max(f.named[q.Account], doc.Height)
+		}
 	case SetHalt:
 		doc := new(HaltDoc)
 		if err := setting(e, doc, func() int { return doc.V }); err != nil {

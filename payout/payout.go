@@ -60,6 +60,7 @@ type Book interface {
 	Snapshot() (map[ledger.Account]pool.Amount, ledger.Head)
 	Head() ledger.Head
 	Entries(after uint64) iter.Seq2[ledger.Entry, error]
+	Find(key string) (ledger.Entry, bool, error)
 }
 
 // Signer puts signatures into a PSBT. It may return the packet it was given or another one; the unsigned
@@ -97,6 +98,8 @@ type Options struct {
 	DenyFile   string        // addresses that are never paid, one a line
 	Screen     []string      // command that says who is to be held, see [Payouts.Draft]
 	OrderHold  time.Duration // between an account's change of destination and its beginning, default 72 h
+
+	CoinbasePayees int // accounts that a coinbase pays at most, see [Payouts.ListPayees]; 0: none
 
 	// Audit checks what the ledger was made from, and says what is wrong; nil: Reconcile leaves that out.
 	Audit func(ctx context.Context) ([]Difference, error)
@@ -145,15 +148,18 @@ type Payouts struct {
 	denyFile     string
 	screen       []string
 	orderHold    time.Duration
+	direct       int
 	audit        func(ctx context.Context) ([]Difference, error)
 	now          func() time.Time
 	log          zerolog.Logger
 
 	progress atomic.Pointer[string] // what is done now
 
-	mu      sync.Mutex // held for the whole of a command
-	fold    fold       // guarded by mu
-	scanned *ScanDoc   // guarded by mu; further than the mark in the ledger, nil at the start
+	mu      sync.Mutex              // held for the whole of a command
+	fold    fold                    // guarded by mu
+	scanned *ScanDoc                // guarded by mu; further than the mark in the ledger, nil at the start
+	near    map[pool.Hash]nearBlock // guarded by mu
+	listed  listed                  // guarded by mu
 }
 
 // New checks the options and returns the payouts of a pool. It starts nothing. A reward script that
@@ -187,6 +193,7 @@ func New(o Options) (*Payouts, error) {
 		partWeight:   orDefault(o.partWeight, build.MaxPayeeWeight),
 		policy:       cmp.Or(o.Policy, PolicyNone),
 		approvers:    o.Approvers, limits: o.Limits, denyFile: o.DenyFile, screen: o.Screen,
+		direct: o.CoinbasePayees, near: map[pool.Hash]nearBlock{},
 		orderHold: cmp.Or(o.OrderHold, 72*time.Hour), audit: o.Audit,
 		fold: fold{
 			byID:     map[string]*BatchDoc{},
@@ -195,6 +202,7 @@ func New(o Options) (*Payouts, error) {
 			accounts: map[pool.AccountID]*ledger.AccountDoc{},
 			payees:   map[pool.AccountID]*PayeeDoc{},
 			privacy:  map[pool.AccountID]*ledger.PrivacyDoc{},
+			named:    map[pool.AccountID]int64{},
 			receipts: map[build.Outpoint]*ReceiptDoc{},
 			decided:  map[build.Outpoint]*CoinDoc{},
 		},
@@ -220,6 +228,7 @@ func New(o Options) (*Payouts, error) {
 		{"fee ceiling below the fee rate", p.feeCeiling < p.feeFallback}, {"dust rate", p.dustRate < 1 || p.dustRate > 1_000_000},
 		{"confirm depth", p.confirmDepth < 1}, {"final depth", p.finalDepth < p.confirmDepth},
 		{"policy", p.policy != PolicyNone && p.policy.needs() == 0}, {"fee from", p.feeFrom != FeeFromPool && p.feeFrom != FeeFromPayees},
+		{"coinbase payees", p.direct < 0 || p.direct > pool.MaxCoinbasePayees},
 		{"limits", min(p.limits.Payee, p.limits.Run, p.limits.Day, p.sweepBelow) < 0}, {"hold of orders", p.orderHold < 0},
 	} {
 		if v.bad {

@@ -177,10 +177,12 @@ func (s *scanner) block(f *fold, height int64, hash pool.Hash, txs []blockTx) {
 }
 
 func (s *scanner) coinbase(f *fold, height int64, hash pool.Hash, tx *blockTx) {
-	var paid pool.Amount
+	var paid, others pool.Amount
 	for _, o := range tx.outputs {
 		if s.scripts[string(o.script)] {
 			paid += o.value
+		} else {
+			others += o.value
 		}
 	}
 	doc := f.blocks[hash]
@@ -196,6 +198,9 @@ func (s *scanner) coinbase(f *fold, height int64, hash pool.Hash, tx *blockTx) {
 				s.found = append(s.found, Difference{What: fmt.Sprintf("output %d of coinbase %s of block %d is not what the ledger says", o.Index, tx.txid(), height), Amount: o.Value})
 			}
 			recorded += o.Value
+		}
+		if doc.Window != nil && doc.Direct != others {
+			s.found = append(s.found, Difference{What: fmt.Sprintf("the coinbase %s of block %d pays accounts %d, the ledger says %d", tx.txid(), height, others, doc.Direct), Amount: others - doc.Direct})
 		}
 		if doc.Value != recorded {
 			s.found = append(s.found, Difference{What: fmt.Sprintf("block %d (%s) is worth %d in the ledger, its outputs %d", height, hash, doc.Value, recorded), Amount: doc.Value - recorded})

@@ -175,6 +175,22 @@ func WriteSuspense(w io.Writer, receipts []ReceiptDoc, coins []CoinDoc, params *
 	return t.flush()
 }
 
+// WriteDirect writes whom coinbases pay, and who is in no payout because of that.
+func WriteDirect(w io.Writer, d *DirectStatus, params *pool.Params) error {
+	t, list := newText(w, params), d.List
+	if list == nil {
+		t.line("no coinbase has paid anybody but the pool")
+		return t.flush()
+	}
+	t.line("for blocks on top of\t%s (height %d)", list.Tip, list.Height)
+	t.line("issued until\t%s", stamp(list.Expires))
+	for _, q := range list.Payees {
+		t.line("  %s\t%s", q.Account, t.amount(q.Amount))
+	}
+	t.line("in no payout while a block may still pay them\t%d accounts", len(d.Waiting))
+	return t.flush()
+}
+
 func stamp(milli int64) string { return time.UnixMilli(milli).UTC().Format("2006-01-02 15:04:05") }
 
 // WritePlan writes what a payout would do now, for a dry run, and how it differs from the last one.

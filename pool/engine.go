@@ -57,8 +57,9 @@ type Engine struct {
 
 	mu          sync.Mutex // guards all below
 	space       *space
+	payees      *PayeeList
 	lastJob     uint64
-	soloJobs    int           // in all generations
+	derived     int           // jobs in all generations that share another one's work
 	generations []*generation // oldest first; the last is now
 }
 
@@ -68,7 +69,11 @@ type generation struct {
 	tip   time.Time // static: when its tip was first seen
 	base  *Job      // SOLO work for a payee shares all of it but the coinbase and the id
 	solo  sync.Map  // AccountID -> *Job
-	ids   []uint64  // guarded by Engine.mu: jobs of this generation
+	// payees are those that work of this generation may pay, nil when it pays the pool alone; direct has the work that
+	// pays the first so many of them.
+	payees *PayeeList
+	direct sync.Map // int -> *Job
+	ids    []uint64 // guarded by Engine.mu: jobs of this generation
 }
 
 const (
@@ -170,7 +175,7 @@ func (e *Engine) adopt(j *Job, now time.Time) (err error) {
 	}
 	prev := e.now.Load()
 	j.Clean = prev == nil || prev.base.Template.PrevHash != t.PrevHash
-	g := &generation{space: e.space, tip: now, base: j}
+	g := &generation{space: e.space, tip: now, base: j, payees: e.payeesFor(t)}
 	if !j.Clean {
 		g.tip = prev.tip
 	}
@@ -218,10 +223,13 @@ func (e *Engine) drop(n int) {
 		for _, id := range g.ids {
 			e.jobs.Delete(id)
 		}
-		e.soloJobs -= len(g.ids) - 1
+		e.derived -= len(g.ids) - 1
 	}
 	e.generations = append([]*generation(nil), e.generations[n:]...)
 }
+
+// holds reports whether work of a generation may still be submitted for. Caller holds mu.
+func (e *Engine) holds(g *generation) bool { return slices.Contains(e.generations, g) }
 
 func (e *Engine) spec(in *space, out []Output) *CoinbaseSpec {
 	return &CoinbaseSpec{Tag: e.cfg.Tag, Epoch: in.id, ExtranonceSize: ExtranonceSize, Outputs: out}
@@ -254,11 +262,15 @@ func (e *Engine) Issue(s *Session, now time.Time) (Issued, *Job, error) {
 		return Issued{}, nil, ErrNoJob
 	}
 	j := g.base
-	if s.Scheme == SchemeSOLO {
-		var err error
-		if j, err = e.soloJob(g, &s.Workers[0]); err != nil {
-			return Issued{}, nil, err
-		}
+	var err error
+	switch {
+	case s.Scheme == SchemeSOLO:
+		j, err = e.soloJob(g, &s.Workers[0])
+	case g.payees != nil && now.UnixMilli() < g.payees.Expires:
+		j, err = e.directJob(g, s.MaxCoinbase)
+	}
+	if err != nil {
+		return Issued{}, nil, err
 	}
 	if s.MaxCoinbase > 0 && j.CoinbaseSize() > s.MaxCoinbase {
 		return Issued{}, nil, fmt.Errorf("%w: %d bytes, %d are taken", ErrMaxCoinbase, j.CoinbaseSize(), s.MaxCoinbase)
@@ -345,17 +357,17 @@ func (e *Engine) soloJob(g *generation, w *Worker) (*Job, error) {
 	if won, ok := g.solo.Load(w.Account); ok {
 		return won.(*Job), nil
 	}
-	if e.soloJobs >= e.maxSolo {
+	if e.derived >= e.maxSolo {
 		e.drop(len(e.generations) - 1)
 	}
 	switch {
-	case e.soloJobs >= e.maxSolo:
+	case e.derived >= e.maxSolo:
 		return nil, ErrSoloFull
-	case !slices.Contains(e.generations, g): // retired meanwhile: there is a newer one
+	case !e.holds(g): // retired meanwhile: there is a newer one
 		return nil, ErrNoJob
 	}
 	e.register(g, &j)
-	e.soloJobs++
+	e.derived++
 	g.solo.Store(w.Account, &j)
 	return &j, nil
 }

@@ -112,7 +112,7 @@ func TestSoloAccountsAreBounded(t *testing.T) {
 	if _, err := solo("c"); err != nil {
 		t.Errorf("after new templates: %v", err)
 	}
-	if e.soloJobs != 1 {
-		t.Errorf("%d SOLO jobs counted", e.soloJobs)
+	if e.derived != 1 {
+		t.Errorf("%d SOLO jobs counted", e.derived)
 	}
 }

@@ -52,16 +52,17 @@ type LedgerConfig struct {
 
 // PoolConfig is one pool: one coin on one network.
 type PoolConfig struct {
-	ID            string  `toml:"id"`
-	Coin          string  `toml:"coin"`
-	Network       string  `toml:"network"`
-	RewardAddress string  `toml:"reward_address"`
-	Scheme        string  `toml:"scheme"`
-	PPLNSN        float64 `toml:"pplns_n"`
-	FeePPM        uint32  `toml:"fee_ppm"`
-	Tag           string  `toml:"tag"`
-	KeyFile       string  `toml:"key_file"`
-	Descriptor    string  `toml:"descriptor"`
+	ID             string  `toml:"id"`
+	Coin           string  `toml:"coin"`
+	Network        string  `toml:"network"`
+	RewardAddress  string  `toml:"reward_address"`
+	Scheme         string  `toml:"scheme"`
+	PPLNSN         float64 `toml:"pplns_n"`
+	FeePPM         uint32  `toml:"fee_ppm"`
+	Tag            string  `toml:"tag"`
+	CoinbasePayees int64   `toml:"coinbase_payees"`
+	KeyFile        string  `toml:"key_file"`
+	Descriptor     string  `toml:"descriptor"`
 
 	EarlierKeyFiles string          `toml:"earlier_key_files"`
 	BanExempt       string          `toml:"ban_exempt"`
@@ -325,6 +326,9 @@ func (p *PoolConfig) check(listeners map[string]string) error {
 	}
 	if p.Scheme != "pplns" && p.Scheme != "solo" && p.Scheme != "prop" {
 		return fmt.Errorf("scheme %q: use pplns, solo or prop", p.Scheme)
+	}
+	if p.CoinbasePayees < 0 || p.CoinbasePayees > pool.MaxCoinbasePayees || p.CoinbasePayees > 0 && p.Scheme == "solo" {
+		return fmt.Errorf("coinbase_payees is %d: give 0 to %d, and 0 with scheme solo, whose coinbases pay the finder", p.CoinbasePayees, pool.MaxCoinbasePayees)
 	}
 	if !(p.PPLNSN >= 0.1 && p.PPLNSN <= 100) {
 		return fmt.Errorf("pplns_n is %v: give 0.1 to 100 (2 is usual)", p.PPLNSN)

@@ -87,11 +87,11 @@ func writeExplanation(out io.Writer, x *audit.Explanation, address string) error
 		finder = b.Finder.String()
 	}
 	fmt.Fprintf(out, `Block %s at height %d was found by %s and is %s.
-Its coinbase pays the pool %d base units. Scheme %s, fee version %d.
+Its coinbase pays the pool and accounts of it %d base units. Scheme %s, fee version %d.
 
 1. The window: what the reward is split over
    Slices %d to %d, %d in all. Of slice %d a score of %s counts, of the others all.
-`, b.Hash, b.Height, finder, b.State, b.Value, b.Scheme, b.FeeVersion, b.Window.First, b.Window.Last, len(x.Slices), b.Window.First, b.Window.Rest)
+`, b.Hash, b.Height, finder, b.State, b.Reward(), b.Scheme, b.FeeVersion, b.Window.First, b.Window.Last, len(x.Slices), b.Window.First, b.Window.Rest)
 	fmt.Fprintf(out, "\n2. The score of miner %s (account %s)\n", address, x.Account)
 	for i, s := range x.Slices {
 		if i == maxSliceLines {
@@ -105,13 +105,13 @@ Its coinbase pays the pool %d base units. Scheme %s, fee version %d.
 		fmt.Fprintf(out, "   slice %d: %s of %s\n", s.Number, s.Mine, s.Of)
 	}
 	fmt.Fprintf(out, "   together %s; all %d accounts together %s\n", x.Score, x.Accounts, x.Total)
-	switch pay := b.Value - b.Fee; {
+	switch pay := b.Reward() - b.Fee; {
 	case x.Own:
 		fmt.Fprintf(out, "\n3. The pot\n   This account has a fee of its own, %d ppm; it comes off its part of the whole reward, %d\n", x.OwnPPM, x.Pot)
 	case x.Pot != pay:
 		fmt.Fprintf(out, "\n3. The pot\n   Some accounts have fees of their own. What the others have together leaves %d after their fee of %d ppm\n", x.Pot, b.FeePPM)
 	default:
-		fmt.Fprintf(out, "\n3. The pot\n   reward %d - fee floor(%d x %d / 1000000) = %d leaves %d\n", b.Value, b.Value, b.FeePPM, b.Fee, x.Pot)
+		fmt.Fprintf(out, "\n3. The pot\n   reward %d - fee floor(%d x %d / 1000000) = %d leaves %d\n", b.Reward(), b.Reward(), b.FeePPM, b.Fee, x.Pot)
 	}
 	fmt.Fprintf(out, `
 4. The miner's part

@@ -66,7 +66,7 @@ func describe(e ledger.Entry, p *pool.Params) (event, line string) {
 		case ledger.BlockSubmitted:
 			return pool.EventBlockFound, fmt.Sprintf("block %d found: %s", b.Height, b.Hash)
 		case ledger.BlockMature:
-			return pool.EventBlockMatured, fmt.Sprintf("block %d matured: %s for %d accounts", b.Height, amount(b.Value-b.Fee-b.Carry), len(b.Credits))
+			return pool.EventBlockMatured, fmt.Sprintf("block %d matured: %s for %d accounts", b.Height, amount(b.Reward()-b.Fee-b.Carry), len(b.Credits))
 		case ledger.BlockOrphaned:
 			return pool.EventBlockOrphaned, fmt.Sprintf("block %d orphaned: %s", b.Height, b.Hash)
 		case ledger.BlockRejected:

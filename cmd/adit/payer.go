@@ -33,6 +33,7 @@ const (
 	payerDevRun    = 10 * time.Second
 	payerReconcile = 24 * time.Hour
 	payerLimits    = time.Hour
+	payerList      = 500 * time.Millisecond // whom coinbases pay
 )
 
 // runLoop follows sent payouts and makes those that are due until ctx ends.
@@ -44,7 +45,13 @@ func (p *payer) runLoop(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		listed := make(chan struct{})
+		go func() {
+			defer close(listed)
+			p.payouts.WatchPayees(ctx, payerList)
+		}()
 		p.payouts.Watch(ctx, check, p.ready)
+		<-listed
 	}()
 	defer func() { <-done }()
 	tick := time.NewTicker(run)

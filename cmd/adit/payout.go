@@ -107,6 +107,7 @@ step by step, with people and signers elsewhere
   adit payout order ACCOUNT            change where or when an account is paid, by its owner's signature
   adit payout privacy ACCOUNT          say who sees an account's page, by its owner's signature
   adit payout case ACCOUNT             the same by two people, for an owner who cannot sign
+  adit payout direct                   whom coinbases pay by themselves (coinbase_payees)
   adit payout suspense                 receipts that nobody explained
   adit payout coin TXID:VOUT           write off a lost coin, or take in a receipt: two people
   adit payout halt, resume             the kill switch

@@ -115,7 +115,7 @@ func (r *room) payoutOptions(cfg *Config) (payout.Options, error) {
 	c := &cfg.Payout
 	o := payout.Options{
 		Pool: r.cfg.ID, Chain: r.chain, Node: payout.FromClient(r.clients[0]), RewardScript: r.reward,
-		Threshold: r.threshold, FeeTarget: c.FeeTarget, FeeRate: pool.Amount(c.FeeRate),
+		CoinbasePayees: int(r.cfg.CoinbasePayees), Threshold: r.threshold, FeeTarget: c.FeeTarget, FeeRate: pool.Amount(c.FeeRate),
 		FeeCeiling: pool.Amount(c.FeeCeiling), ConfirmDepth: c.ConfirmDepth, FinalDepth: c.FinalDepth,
 		Policy: payout.Policy(c.Policy), FeeFrom: c.FeeFrom, SweepBelow: pool.Amount(c.SweepBelow),
 		Limits: payout.Limits{

@@ -133,6 +133,7 @@ func payoutCommands(w *where) []*cobra.Command {
 		releaseCommand(w),
 		make("payee ACCOUNT", "Show how an account is paid", one, nil, account),
 		orderCommand(w), privacyCommand(w), caseCommand(w), coinCommand(w),
+		make("direct", "Show whom coinbases pay", none, nil, nil),
 		make("suspense", "List what nobody has explained, and coins that were decided on", none, nil, nil),
 		make("halt", "Stop all payouts: the kill switch", none, []string{"by", "reason"}, nil),
 		make("resume", "Let payouts go on", none, []string{"by", "reason"}, nil),

@@ -330,7 +330,11 @@ func (r *room) run(ctx context.Context) error {
 		stops = append(stops, layer("ledger", r.keeper.Run))
 	}
 	if r.edge != nil {
-		stops = append(stops, layer("edge", r.edge.Run, r.keepName, r.fees.run))
+		parts := []func(context.Context) error{r.edge.Run, r.keepName, r.fees.run}
+		if r.cfg.CoinbasePayees > 0 {
+			parts = append(parts, (&payeeWatch{docs: r.store, set: r.edge.SetPayees, log: r.log}).run)
+		}
+		stops = append(stops, layer("edge", parts...))
 	}
 	if r.ring != nil {
 		stops = append(stops, layer("node watch", func(ctx context.Context) error { return r.ring.Watch(ctx, r.template) }))

@@ -190,7 +190,7 @@ func blockOf(p *view.Pool, d *ledger.BlockDoc, height int64) blockJSON {
 	_, worker := p.Finder(d)
 	b := blockJSON{
 		Hash: d.Hash, Height: d.Height, Time: milliText(d.Time), State: d.State, Confirmations: view.Confirmations(d, height),
-		Reward: amountText(d.Value), Fee: amountText(d.Fee), Carry: amountText(d.Carry),
+		Reward: amountText(d.Reward()), Fee: amountText(d.Fee), Carry: amountText(d.Carry),
 		FeePPM: d.FeePPM, FeeVersion: d.FeeVersion, Scheme: d.Scheme,
 		Bits:   hex.EncodeToString([]byte{byte(d.Bits >> 24), byte(d.Bits >> 16), byte(d.Bits >> 8), byte(d.Bits)}),
 		Worker: worker, Epoch: fmt.Sprintf("%016x", d.Epoch), Seq: d.Seq, Accounts: len(d.Credits),

@@ -162,7 +162,7 @@ func (p *Pool) EstimateOf(snap *Snapshot, a *Account) (e Estimate, ok bool) {
 	}
 	for _, b := range snap.Blocks.Docs {
 		if b.State == ledger.BlockImmature || b.State == ledger.BlockMature || b.State == ledger.BlockSubmitted {
-			e.Reward = b.Value
+			e.Reward = b.Reward()
 			break
 		}
 	}

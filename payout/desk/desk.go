@@ -88,7 +88,7 @@ func Handle(ctx context.Context, p *payout.Payouts, params *pool.Params, r Reque
 		"draft": d.draft, "run": d.run, "approve": d.approve, "sign": d.sign, "import": d.take, "broadcast": d.broadcast,
 		"bump": d.bump, "cancel": d.cancel, "hold": d.hold, "release": d.release, "halt": d.halt, "resume": d.resume,
 		"order": d.order, "ordertext": d.orderText, "privacy": d.privacy, "privacytext": d.privacyText, "case": d.open, "approvecase": d.approveCase,
-		"coin": d.coin, "approvecoin": d.approveCoin, "suspense": d.suspense,
+		"coin": d.coin, "approvecoin": d.approveCoin, "suspense": d.suspense, "direct": d.direct,
 		"status": d.status, "list": d.list, "show": d.show, "payee": d.payee, "reconcile": d.reconcile,
 	}[r.Command]
 	if !ok {
@@ -305,6 +305,14 @@ func (d *desk) approveCoin() (*Answer, error) {
 		return nil, err
 	}
 	return d.coinText(d.p.ApproveCoin(d.ctx, coin, d.r.By, d.r.Signature))
+}
+
+func (d *desk) direct() (*Answer, error) {
+	status, err := d.p.Direct(d.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return written(status, func(w io.Writer) error { return payout.WriteDirect(w, status, d.params) })
 }
 
 func (d *desk) suspense() (*Answer, error) {

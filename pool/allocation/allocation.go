@@ -33,7 +33,7 @@ type File struct {
 	Block      pool.Hash   `json:"block"`
 	Height     int64       `json:"height"`
 	Scheme     string      `json:"scheme"`
-	Reward     pool.Amount `json:"reward"` // base units that the coinbase pays the pool
+	Reward     pool.Amount `json:"reward"` // base units that the coinbase pays the pool and accounts of it
 	FeeVersion int         `json:"fee_version"`
 	FeePPM     uint32      `json:"fee_ppm"`
 	Fee        pool.Amount `json:"fee"`
@@ -151,7 +151,7 @@ type Splitter interface {
 // and the credits by account.
 func New(poolID string, secret *Secret, doc *ledger.BlockDoc, last [32]byte, weights []pool.Weight, scheme Splitter) (*File, []pool.Credit, error) {
 	a := &File{
-		V: Version, Pool: poolID, Block: doc.Hash, Height: doc.Height, Scheme: doc.Scheme, Reward: doc.Value,
+		V: Version, Pool: poolID, Block: doc.Hash, Height: doc.Height, Scheme: doc.Scheme, Reward: doc.Reward(),
 		FeeVersion: doc.FeeVersion, FeePPM: doc.FeePPM,
 		Window: Window{doc.Window.First, doc.Window.Last, doc.Window.Rest, last[:]},
 		Rows:   make([]Row, 0, len(weights)),

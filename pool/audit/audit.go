@@ -209,8 +209,18 @@ func checkBlockEntry(e *ledger.Entry, blocks map[pool.Hash]*ledger.BlockDoc) (*l
 		for _, c := range doc.Credits {
 			sum += c.Amount
 		}
-		if sum != doc.Value {
-			return doc, fmt.Errorf("block %s: credits + fee + carry are %d, the reward is %d", doc.Hash, sum, doc.Value)
+		if sum != doc.Reward() {
+			return doc, fmt.Errorf("block %s: credits + fee + carry are %d, the reward is %d", doc.Hash, sum, doc.Reward())
+		}
+		var direct pool.Amount
+		for _, c := range doc.PaidByCoinbase {
+			direct += c.Amount
+		}
+		if doc.Window == nil {
+			direct = 0
+		}
+		if direct != doc.Direct {
+			return doc, fmt.Errorf("block %s: its coinbase paid %d to accounts, their sum is %d", doc.Hash, doc.Direct, direct)
 		}
 	}
 	var want []ledger.Posting

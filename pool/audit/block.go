@@ -66,7 +66,7 @@ func (r *auditor) block(w *window, last [32]byte) error {
 	}
 	if len(doc.Allocation) == 0 { // from before there were allocation files: ties went by account
 		r.a.Blocks++
-		split, err := scheme.Split(&pool.Window{Weight: w.Weights()}, doc.Value, doc.FeePPM)
+		split, err := scheme.Split(&pool.Window{Weight: w.Weights()}, doc.Reward(), doc.FeePPM)
 		if err != nil || split.Fee != doc.Fee || split.Carry != doc.Carry || !slices.Equal(split.Credits, doc.Credits) {
 			return fmt.Errorf("%s: its credits are not what the slices give (%w)", where, err)
 		}

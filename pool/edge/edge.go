@@ -16,6 +16,7 @@ import (
 // Engine makes jobs and judges submissions; [pool.Engine] is one.
 type Engine interface {
 	SetTemplate(t *pool.Template, now time.Time) (*pool.Job, error)
+	SetPayees(l *pool.PayeeList) (renewed bool, err error)
 	Current() *pool.Job
 	NewSession(pool.Limits) (*pool.Session, error)
 	Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, error)
@@ -167,11 +168,28 @@ func (e *Edge) SetTemplate(t *pool.Template) error {
 	if _, err := e.opts.Engine.SetTemplate(t, time.Now()); err != nil {
 		return fmt.Errorf("make a job at height %d: %w", t.Height, err)
 	}
+	e.tellJob()
+	return nil
+}
+
+// SetPayees says whom coinbases pay beside the pool, nil for nobody. When that concerns the current job it is made
+// anew.
+func (e *Edge) SetPayees(l *pool.PayeeList) error {
+	renewed, err := e.opts.Engine.SetPayees(l)
+	if err != nil {
+		return fmt.Errorf("make a job that pays accounts: %w", err)
+	}
+	if renewed {
+		e.tellJob()
+	}
+	return nil
+}
+
+func (e *Edge) tellJob() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	close(e.changed)
 	e.changed = make(chan struct{})
-	return nil
 }
 
 // JobChanged is closed when another job than now is current.

@@ -52,15 +52,21 @@ type BlockDoc struct {
 	Epoch  uint64          `json:"epoch,string,omitempty"` // of the share that met the target
 	Seq    uint64          `json:"seq,omitempty"`          // 0 when it was not journalled
 
-	Window         *BlockWindow  `json:"window,omitempty"` // nil for solo
-	Score          pool.Work     `json:"score,omitzero"`   // of all in the window; not in blocks of older versions
-	Credits        []pool.Credit `json:"credits,omitempty"`
-	Scores         []pool.Work   `json:"scores,omitempty"`           // in the window, of the accounts in Credits
-	PaidByCoinbase []pool.Credit `json:"paid_by_coinbase,omitempty"` // outputs to others, no debt of the pool
-	Coinbase       *Coinbase     `json:"coinbase,omitempty"`         // once read from the chain
-	Allocation     Hex           `json:"allocation,omitempty"`       // checksum of the published allocation file
-	AllocationRoot Hex           `json:"allocation_root,omitempty"`  // of the Merkle-sum tree over its rows
+	Window  *BlockWindow  `json:"window,omitempty"` // nil for solo
+	Score   pool.Work     `json:"score,omitzero"`   // of all in the window; not in blocks of older versions
+	Credits []pool.Credit `json:"credits,omitempty"`
+	Scores  []pool.Work   `json:"scores,omitempty"` // in the window, of the accounts in Credits
+	// PaidByCoinbase are outputs to others. Of a solo block they are no debt of the pool; of a shared window they
+	// pay what the pool owed, and Direct is their sum.
+	PaidByCoinbase []pool.Credit `json:"paid_by_coinbase,omitempty"`
+	Direct         pool.Amount   `json:"direct,omitempty"`
+	Coinbase       *Coinbase     `json:"coinbase,omitempty"`        // once read from the chain
+	Allocation     Hex           `json:"allocation,omitempty"`      // checksum of the published allocation file
+	AllocationRoot Hex           `json:"allocation_root,omitempty"` // of the Merkle-sum tree over its rows
 }
+
+// Reward is what the block brings: credits, fee and carry together.
+func (doc *BlockDoc) Reward() pool.Amount { return doc.Value + doc.Direct }
 
 // BlockWindow is the stretch of slices that a block's reward is split over, fixed when it was learnt of.
 type BlockWindow struct {

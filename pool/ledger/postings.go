@@ -13,7 +13,21 @@ func (doc *BlockDoc) CreditPostings() []Posting {
 		out = append(out, Posting{Debit: CoinbaseImmature, Credit: MinerImmature(c.Account), Amount: c.Amount})
 	}
 	out = appendPosting(out, CoinbaseImmature, PoolFeeImmature, doc.Fee)
-	return appendPosting(out, CoinbaseImmature, Carry, doc.Carry)
+	out = appendPosting(out, CoinbaseImmature, Carry, doc.Carry)
+	return doc.appendDirect(out, CoinbaseImmature)
+}
+
+// appendDirect is what the coinbase itself paid of the pool's debts: through what is in payout, so that it counts as
+// paid, and out of the asset that the rest of the coinbase is.
+func (doc *BlockDoc) appendDirect(out []Posting, from Account) []Posting {
+	if doc.Direct == 0 {
+		return out
+	}
+	for _, c := range doc.PaidByCoinbase {
+		out = append(out, Posting{Debit: MinerAvailable(c.Account), Credit: MinerInPayout(c.Account), Amount: c.Amount},
+			Posting{Debit: MinerInPayout(c.Account), Credit: from, Amount: c.Amount})
+	}
+	return out
 }
 
 // MaturePostings moves it to where it can be paid from.
@@ -33,7 +47,8 @@ func (doc *BlockDoc) LateReversal() []Posting {
 		out = append(out, Posting{Debit: MinerAvailable(c.Account), Credit: Wallet, Amount: c.Amount})
 	}
 	out = appendPosting(out, PoolFee, Wallet, doc.Fee)
-	return appendPosting(out, Carry, Wallet, doc.Carry)
+	out = appendPosting(out, Carry, Wallet, doc.Carry)
+	return append(out, Reversed(doc.appendDirect(nil, Wallet))...)
 }
 
 // Reversed turns every posting round.

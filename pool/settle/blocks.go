@@ -191,12 +191,12 @@ func (s *Settler) move(b *tracked, state ledger.BlockState, fill func(*ledger.Bl
 	}
 	for try := 0; ; try++ {
 		var overdraft []ledger.Account
-		if state == ledger.BlockOrphaned {
+		if state == ledger.BlockOrphaned || doc.Direct > 0 {
 			overdraft = s.o.Book.Overdrafts(postings)
 		}
 		next := doc
 		err := s.post(&next, state, postings, overdraft)
-		if errors.Is(err, ledger.ErrOverdraft) && state == ledger.BlockOrphaned && try < 3 {
+		if errors.Is(err, ledger.ErrOverdraft) && (state == ledger.BlockOrphaned || doc.Direct > 0) && try < 3 {
 			continue // a payout was posted in between
 		}
 		if err != nil {
@@ -204,7 +204,7 @@ func (s *Settler) move(b *tracked, state ledger.BlockState, fill func(*ledger.Bl
 		}
 		if len(overdraft) > 0 {
 			s.log.Error().Str(pool.EventField, pool.EventLedgerOverdraft).Stringer("block", b.hash).Int64("height", b.height).Int("accounts", len(overdraft)).
-				Msg("a block was orphaned after its credits were paid out: accounts are below zero")
+				Str("state", string(state)).Msg("accounts were paid more than they are owed now and are below zero")
 		}
 		break
 	}

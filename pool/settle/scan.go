@@ -92,7 +92,8 @@ func (s *Settler) scan(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// adopt takes in a block of the chain if its coinbase pays us. One that pays others too was mined solo.
+// adopt takes in a block of the chain if its coinbase pays us. One that pays others too was mined solo, unless a
+// list named them.
 func (s *Settler) adopt(ctx context.Context, hash pool.Hash, height int64) error {
 	raw, err := s.o.Node.RawBlock(ctx, hash)
 	if err != nil {
@@ -112,5 +113,13 @@ func (s *Settler) adopt(ctx context.Context, hash pool.Hash, height int64) error
 		doc.Bits = binary.LittleEndian.Uint32(raw[72:])
 	}
 	s.log.Warn().Stringer("block", hash).Int64("height", height).Msg("a block on the chain pays the pool and no edge told of it")
-	return s.register(&doc, len(others) > 0 || s.o.Scheme.ID() == pool.SchemeSOLO, nil)
+	solo := len(others) > 0
+	if solo {
+		shared, err := s.shared(&coinbase, parentOf(raw))
+		if err != nil {
+			return err
+		}
+		solo = !shared
+	}
+	return s.register(&doc, solo || s.o.Scheme.ID() == pool.SchemeSOLO, nil)
 }
