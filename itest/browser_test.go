@@ -298,16 +298,9 @@ func (b *browser) checkAxe(what, axe string) {
 
 // liveValue waits until shares of the rigs change a figure without anybody loading the page again.
 func liveValue(t *testing.T, b *browser, s *site) {
-	for try, came := 0, false; !came; try++ { // a busy machine's browser may lose a stream
-		if try == 4 {
-			t.Fatal("the number of shares stands still")
-		}
-		b.open("/")
-		before := eval[string](b, `window.mark = 1; document.querySelector('[data-field="accepted"]').textContent`)
-		for end := time.Now().Add(time.Minute); !came && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-			came = eval[bool](b, fmt.Sprintf(`window.mark === 1 && document.querySelector('[data-field="accepted"]').textContent !== %q`, before))
-		}
-	}
+	b.open("/")
+	before := eval[string](b, `window.mark = 1; document.querySelector('[data-field="accepted"]').textContent`)
+	b.await("another number of shares", fmt.Sprintf(`window.mark === 1 && document.querySelector('[data-field="accepted"]').textContent !== %q`, before))
 	if lines := b.complaints(); len(lines) > 0 {
 		t.Errorf("while live: %q", lines)
 	}
@@ -320,16 +313,9 @@ const maxShift = 0.05
 func steady(t *testing.T, b *browser, s *site, width int64, pages ...string) {
 	b.size(width, 900, false)
 	for _, page := range pages {
-		for try, came := 0, false; !came; try++ { // a busy machine's browser may lose a stream
-			if try == 4 {
-				t.Fatalf("%s took no rows from a new copy", page)
-			}
-			b.open(page)
-			eval[bool](b, `window.moved = []; new PerformanceObserver((list) => moved.push(...list.getEntries())).observe({type: "layout-shift", buffered: true}); true`)
-			for end := time.Now().Add(time.Minute); !came && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-				came = eval[bool](b, `document.querySelector("[data-was]") !== null`)
-			}
-		}
+		b.open(page)
+		eval[bool](b, `window.moved = []; new PerformanceObserver((list) => moved.push(...list.getEntries())).observe({type: "layout-shift", buffered: true}); true`)
+		b.await("rows taken from a new copy of "+page, `document.querySelector("[data-was]") !== null`)
 		eval[bool](b, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true), 50))))`)
 		sum := eval[float64](b, `moved.reduce((sum, e) => sum + e.value, 0)`)
 		t.Logf("%s, %d pixels wide, shifts by %.4f", page, width, sum)

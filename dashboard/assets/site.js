@@ -96,29 +96,44 @@ function times() {
 }
 
 // listen shares one stream with the browser's other pages; a browser without shared workers has a stream
-// for the page that is looked at.
+// for the page that is looked at. Something comes every two seconds: after a long silence it is begun anew,
+// as a worker may end with the page that left, or sleep break a connection unnoticed.
 function listen() {
-  let open, close;
-  if (window.SharedWorker) {
-    const { port } = new SharedWorker(new URL("./stream.js", import.meta.url), { type: "module", name: "adit" });
-    port.onmessage = ({ data }) => hear(data.event, data.data);
-    open = () => port.postMessage({ watch: addresses });
-    close = () => port.postMessage({ leave: true });
-    setInterval(() => document.hidden || port.postMessage({ here: true }), 15_000);
-  } else {
-    let source = null;
-    open = () => {
-      source?.close();
+  const silence = 20_000; // ms
+  let port = null, source = null, heard = 0;
+  const told = (event, data) => {
+    heard = Date.now();
+    hear(event, data);
+  };
+  const close = () => {
+    port?.postMessage({ leave: true });
+    port?.close();
+    source?.close();
+    port = source = null;
+  };
+  const here = () => port?.postMessage({ watch: addresses });
+  const open = () => {
+    close();
+    heard = Date.now();
+    if (window.SharedWorker) {
+      ({ port } = new SharedWorker(new URL("./stream.js", import.meta.url), { type: "module", name: "adit" }));
+      port.onmessage = ({ data }) => told(data.event, data.data);
+      here();
+    } else {
       source = new EventSource(`/api/v1/events?${addresses.map((a) => `miner=${encodeURIComponent(a)}`).join("&")}`);
-      for (const kind of ["pools", "miner", "block", "payout", "error"]) source.addEventListener(kind, (e) => hear(kind, e.data));
-    };
-    close = () => source?.close();
-  }
+      for (const kind of ["pools", "miner", "block", "payout", "error"]) source.addEventListener(kind, (e) => told(kind, e.data));
+    }
+  };
   const look = () => {
     if (document.hidden) return close();
     if (Date.now() - swapped > swapEvery) later();
     open();
   };
+  setInterval(() => {
+    if (document.hidden) return;
+    if (Date.now() - heard > silence) look();
+    else here();
+  }, 5000);
   document.addEventListener("visibilitychange", look);
   addEventListener("pagehide", close);
   addEventListener("pageshow", (e) => e.persisted && look());

@@ -1,22 +1,28 @@
 // One live stream for all pages of this browser: a shared worker holds it and tells every page. A page
-// asks it for accounts by {watch: [addresses]}; without any page that is looked at the stream is closed.
+// asks it for accounts by {watch: [addresses]}, and says so again every few seconds; without any page that
+// is looked at the stream is closed.
 
+const silence = 15_000; // ms; something comes every two seconds
 const ports = new Map(); // port → {watch, seen: time of its last sign of life}
 let source = null;
-let asked = "";
+let heard = 0; // time of the newest event
+let asked = ""; // the address of source, empty without one
 let last = null; // newest pools event, for pages that come later
 
 function follow() {
   for (const [port, p] of ports) if (Date.now() - p.seen > 60_000) ports.delete(port);
   const watch = [...new Set([...ports.values()].flatMap((p) => p.watch))].slice(0, 4);
   const want = ports.size === 0 ? "" : `/api/v1/events?${watch.map((a) => `miner=${encodeURIComponent(a)}`).join("&")}`;
-  if (want === asked && (source === null) === (want === "") && source?.readyState !== EventSource.CLOSED) return;
+  const broken = source !== null && (source.readyState === EventSource.CLOSED || Date.now() - heard > silence);
+  if (want === asked && !broken) return;
   source?.close();
   source = null;
   asked = want;
   if (want === "") return;
   source = new EventSource(want);
+  heard = Date.now();
   const pass = (event) => {
+    heard = Date.now();
     const text = { event: event.type, data: event.data ?? "" };
     if (event.type === "pools") last = text;
     for (const port of ports.keys()) port.postMessage(text);
@@ -30,8 +36,7 @@ self.onconnect = (e) => {
     if (data.watch) {
       if (!ports.has(port) && last) port.postMessage(last);
       ports.set(port, { watch: data.watch, seen: Date.now() });
-    } else if (data.leave) ports.delete(port);
-    else if (ports.has(port)) ports.get(port).seen = Date.now();
+    } else ports.delete(port); // {leave: true}
     follow();
   };
 };
