@@ -23,6 +23,7 @@ import (
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	cdptarget "github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -296,11 +297,39 @@ func (b *browser) checkAxe(what, axe string) {
 	b.complaints() // axe's own
 }
 
-// liveValue waits until shares of the rigs change a figure without anybody loading the page again.
+// endWorker ends the shared worker that holds the live stream, as its browser may.
+func (b *browser) endWorker() {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Minute)
+	defer cancel()
+	all, err := chromedp.Targets(ctx)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, info := range all {
+		if info.Type == "shared_worker" {
+			var closed any
+			if err := chromedp.FromContext(ctx).Browser.Call(ctx, cdptarget.CommandCloseTarget, cdptarget.CloseTargetParams{TargetID: info.TargetID}, &closed); err != nil {
+				b.t.Fatal(err)
+			}
+			return
+		}
+	}
+	b.t.Fatal("no shared worker holds the stream")
+}
+
+// liveValue waits until shares of the rigs change a figure without anybody loading the page again, also after the worker with
+// the stream has ended.
 func liveValue(t *testing.T, b *browser, s *site) {
 	b.open("/")
-	before := eval[string](b, `window.mark = 1; document.querySelector('[data-field="accepted"]').textContent`)
-	b.await("another number of shares", fmt.Sprintf(`window.mark === 1 && document.querySelector('[data-field="accepted"]').textContent !== %q`, before))
+	eval[bool](b, `window.mark = true`)
+	changes := func(when string) {
+		before := eval[string](b, `document.querySelector('[data-field="accepted"]').textContent`)
+		b.await("another number of shares "+when, fmt.Sprintf(`window.mark && document.querySelector('[data-field="accepted"]').textContent !== %q`, before))
+	}
+	changes("as they land")
+	b.endWorker()
+	changes("after the end of the worker with the stream")
 	if lines := b.complaints(); len(lines) > 0 {
 		t.Errorf("while live: %q", lines)
 	}
