@@ -57,7 +57,7 @@ func (p *Payouts) ListPayees(ctx context.Context) error {
 	}
 	var payees []ledger.CoinbasePayee
 	if p.halted() == nil {
-		if payees, err = p.chooseDirect(ctx); err != nil {
+		if payees, err = p.chooseDirect(ctx, p.chain.Subsidy(tip.Height+1)-pool.LeastOwn); err != nil {
 			return err
 		}
 	}
@@ -165,9 +165,10 @@ func (p *Payouts) paidDirectly(ctx context.Context) (map[pool.AccountID]bool, er
 	return all, nil
 }
 
-// chooseDirect lists who is owed most and may be paid by a coinbase. Accounts with a period of their own, or above a
+// chooseDirect lists who is owed most and may be paid by a coinbase, together no more than room: what any next block
+// brings for sure. Accounts that are owed more than is left of it, that have a period of their own or are above a
 // limit, are paid by payouts.
-func (p *Payouts) chooseDirect(ctx context.Context) ([]ledger.CoinbasePayee, error) {
+func (p *Payouts) chooseDirect(ctx context.Context, room pool.Amount) ([]ledger.CoinbasePayee, error) {
 	balances, err := p.balances()
 	if err != nil {
 		return nil, err
@@ -214,6 +215,13 @@ func (p *Payouts) chooseDirect(ctx context.Context) ([]ledger.CoinbasePayee, err
 		return cmp.Or(-cmp.Compare(a.Amount, b.Amount), bytes.Compare(a.Script, b.Script), bytes.Compare(a.Account[:], b.Account[:]))
 	}
 	slices.SortFunc(due, largest)
+	due = slices.DeleteFunc(due, func(q Payee) bool {
+		if q.Amount > room {
+			return true
+		}
+		room -= q.Amount
+		return false
+	})
 	due = due[:min(len(due), p.direct)]
 	due, screened, err := p.screened(ctx, due)
 	if err != nil {

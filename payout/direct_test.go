@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -105,6 +106,32 @@ func TestListPayees(t *testing.T) {
 	w.direct()
 	if got := w.pay.fold.list.Expires; got <= before || time.UnixMilli(got).Sub(time.UnixMilli(w.clock)) < listLife/2 {
 		t.Errorf("the list was not made anew: expires %d, now %d", got, w.clock)
+	}
+}
+
+// Who is owed more than a block brings is left to payouts and stands in nobody's way.
+func TestListFits(t *testing.T) {
+	w := directWorld(t, 2)
+	id := func(i int) pool.AccountID { return pool.AccountOf(testPool, w.miners[i]) }
+	owed := func(i int) pool.Amount { return w.book.Balance(ledger.MinerAvailable(id(i))) }
+	for _, c := range []struct {
+		room pool.Amount
+		want []int
+	}{
+		{owed(0) + owed(1), []int{0, 1}},
+		{owed(0) + owed(2), []int{0, 2}},
+		{owed(0) - 1, []int{1, 3}},
+		{0, nil},
+	} {
+		payees, err := w.pay.chooseDirect(context.Background(), c.room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, q := range payees {
+			got = append(got, slices.IndexFunc(w.miners, func(script []byte) bool { return string(script) == string(q.Script) }))
+		}
+		w.expect("room for "+strconv.FormatInt(int64(c.room), 10), got, c.want...)
 	}
 }
 

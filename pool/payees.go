@@ -22,9 +22,9 @@ const (
 	maxDirectSigops = 400
 	// MaxCoinbasePayees is how many accounts a list may name.
 	MaxCoinbasePayees = 50
-	// leastOwn is what a coinbase leaves for the pool: an output that can be spent, and that names the block as the
+	// LeastOwn is what a coinbase leaves for the pool: an output that can be spent, and that names the block as the
 	// pool's.
-	leastOwn = 1000
+	LeastOwn = 1000
 )
 
 // SetPayees makes l the list that jobs on its tip pay by; nil: they pay the pool. It reports whether the current
@@ -89,7 +89,7 @@ func (g *generation) fit(size int) (n int, paid Amount) {
 		size = maxDirectSize
 	}
 	size -= g.base.CoinbaseSize()
-	left, sigops := g.base.Template.CoinbaseValue-leastOwn, maxDirectSigops-4
+	left, sigops := g.base.Template.CoinbaseValue-LeastOwn, maxDirectSigops-4
 	for i := range g.payees.Payees {
 		p := &g.payees.Payees[i]
 		size -= 8 + 1 + len(p.Script)
