@@ -65,6 +65,12 @@ var errSlow = errors.New("the store is slow")
 // load reads a value, once for all who ask for it at a time.
 func (m *memory[K, V]) load(key K, now time.Time, read func(context.Context) (V, error)) (remembered[V], error) {
 	got, err, _ := m.flight.Do(fmt.Sprint(key), func() (any, error) {
+		m.mu.Lock()
+		last := m.known[key]
+		m.mu.Unlock()
+		if !last.at.IsZero() && now.Sub(last.at) < m.fresh { // read since the caller looked
+			return last, nil
+		}
 		var v V
 		err := m.pool.call(func(ctx context.Context) (err error) {
 			v, err = read(ctx)
