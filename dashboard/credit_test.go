@@ -14,12 +14,13 @@ import (
 )
 
 // The page about one credit computes it anew: what it says is what the ledger has, and its links lead somewhere.
+// The sum on the page is that of the whole reward, also where the coinbase paid a part of it to accounts.
 func TestCreditPage(t *testing.T) {
 	hash := pool.Hash{9}
 	s := newSite(t, func(o *Options) { o.Pools[0].Files = fakeFiles{hash: `{"v":2}`} })
 	alice, bob := pool.AccountOf("toy", boardtest.Script("toy1alice")), pool.AccountOf("toy", boardtest.Script("toy1bob"))
 	doc := ledger.BlockDoc{
-		Hash: hash, Height: 30_000, Time: boardtest.Start().UnixMilli(), State: ledger.BlockImmature, Bits: 0x1e00ffff, Value: 1001, Fee: 1, FeePPM: 1000, FeeVersion: 1,
+		Hash: hash, Height: 30_000, Time: boardtest.Start().UnixMilli(), State: ledger.BlockImmature, Bits: 0x1e00ffff, Value: 701, Direct: 300, Fee: 1, FeePPM: 1000, FeeVersion: 1,
 		Scheme: "pplns", Window: &ledger.BlockWindow{First: 3, Last: 4}, Score: pool.Work{Hi: 3}, Allocation: []byte{1},
 		Credits: []pool.Credit{{Account: alice, Amount: 667}, {Account: bob, Amount: 333}}, Scores: []pool.Work{{Hi: 2}, {Hi: 1}},
 	}

@@ -47,7 +47,7 @@ func (a *API) credits(r web.Request, p *view.Pool, part []string) error {
 	for i := range list.Rows {
 		c := &list.Rows[i]
 		rows = append(rows, minerCredit{c.Block.Hash, c.Block.Height, milliText(c.Block.Time), c.Block.State, view.Confirmations(c.Block, height),
-			amountText(c.Block.Value), amountText(c.Block.Fee), c.FeePPM, c.Score, c.Block.Score, amountText(c.Amount)})
+			amountText(c.Block.Reward()), amountText(c.Block.Fee), c.FeePPM, c.Score, c.Block.Score, amountText(c.Amount)})
 	}
 	if csv {
 		table := make([][]string, 0, len(rows))

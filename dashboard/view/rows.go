@@ -117,7 +117,7 @@ func ShareOf(c *ledger.CreditRow) (s Share, ok bool) {
 	if b.Window == nil || len(b.AccountFees) > 0 || b.Score.IsZero() || c.Score.IsZero() {
 		return s, false
 	}
-	s.Pot = b.Value - b.Fee
+	s.Pot = b.Reward() - b.Fee
 	part := new(big.Int).Mul(big.NewInt(int64(s.Pot)), bigWork(c.Score))
 	part.Div(part, bigWork(b.Score))
 	s.Floor = pool.Amount(part.Int64())
