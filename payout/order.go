@@ -4,15 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/adit-pool/adit/payout/build"
 	"github.com/adit-pool/adit/payout/claim"
 	"github.com/adit-pool/adit/pool"
 )
-
-// maxOrder bounds the text of an order.
-const maxOrder = 1000
 
 // order is what an account's owner wants, as the signed text says:
 //
@@ -60,66 +56,35 @@ func (p *Payouts) OrderText(name, address string, terms Terms) (string, error) {
 	return text, err
 }
 
-// parseOrder reads an order strictly. Spaces at line ends and a last line end are taken off by signers now and
-// then, and are not counted.
+// parseOrder reads an order strictly.
 func parseOrder(text, poolID string) (order, error) {
-	var o order
-	bad := func(format string, args ...any) (order, error) {
-		return order{}, fmt.Errorf("%w: %s", ErrOrder, fmt.Sprintf(format, args...))
+	s, err := parseSigned(text, "adit payout order 1", poolID, []string{"pay to"}, []string{"threshold", "period", "paused"})
+	if err != nil {
+		return order{}, err
 	}
-	if len(text) > maxOrder {
-		return bad("it has %d bytes", len(text))
-	}
-	lines := strings.Split(strings.TrimRight(text, "\r\n"), "\n")
-	if strings.TrimRight(lines[0], "\r ") != "adit payout order 1" {
-		return bad("its first line is not %q", "adit payout order 1")
-	}
-	names := []string{"pool", "account", "counter", "pay to"}
-	if len(lines) == 7 {
-		names = []string{"pool", "account", "counter", "threshold", "period", "paused"}
-	}
-	if len(lines) != len(names)+1 {
-		return bad("it has %d lines", len(lines))
-	}
-	values := map[string]string{}
-	for i, name := range names {
-		value, ok := strings.CutPrefix(strings.TrimRight(lines[i+1], "\r "), name+": ")
-		if !ok {
-			return bad("line %d does not begin with %q", i+2, name+": ")
-		}
-		values[name] = value
-	}
-	if values["pool"] != poolID {
-		return bad("it is for pool %.40q", values["pool"])
-	}
-	if err := o.account.UnmarshalText([]byte(values["account"])); err != nil {
-		return bad("account %.80q", values["account"])
-	}
-	var err error
-	if o.counter, err = strconv.ParseUint(values["counter"], 10, 64); err != nil {
-		return bad("counter %.40q", values["counter"])
-	}
-	if o.payTo = values["pay to"]; o.payTo != "" || len(names) == 4 {
+	o := order{account: s.account, counter: s.counter}
+	if to, ok := s.values["pay to"]; ok {
+		o.payTo = to
 		return o, nil
 	}
 	o.terms = new(Terms)
-	threshold, err := strconv.ParseInt(values["threshold"], 10, 64)
+	threshold, err := strconv.ParseInt(s.values["threshold"], 10, 64)
 	if err != nil || threshold < 0 {
-		return bad("threshold %.40q", values["threshold"])
+		return order{}, badOrder("threshold %.40q", s.values["threshold"])
 	}
 	o.terms.Threshold = pool.Amount(threshold)
-	if values["period"] != "always" {
-		o.terms.Period = Period(values["period"])
+	if s.values["period"] != "always" {
+		o.terms.Period = Period(s.values["period"])
 	}
 	if _, ok := o.terms.Period.length(); !ok {
-		return bad("period %.40q", values["period"])
+		return order{}, badOrder("period %.40q", s.values["period"])
 	}
-	switch values["paused"] {
+	switch s.values["paused"] {
 	case "yes":
 		o.terms.Paused = true
 	case "no":
 	default:
-		return bad("paused %.40q", values["paused"])
+		return order{}, badOrder("paused %.40q", s.values["paused"])
 	}
 	return o, nil
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/adit-pool/adit/payout/claim"
 	"github.com/adit-pool/adit/pool"
@@ -45,46 +43,18 @@ func (p *Payouts) PrivacyText(name string, show ledger.Shown) (text, key string,
 
 // parsePrivacy reads such a text strictly.
 func parsePrivacy(text, poolID string) (doc ledger.PrivacyDoc, err error) {
-	bad := func(format string, args ...any) (ledger.PrivacyDoc, error) {
-		return ledger.PrivacyDoc{}, fmt.Errorf("%w: %s", ErrOrder, fmt.Sprintf(format, args...))
+	s, err := parseSigned(text, "adit privacy order 1", poolID, []string{"show", "lock"})
+	if err != nil {
+		return doc, err
 	}
-	if len(text) > maxOrder {
-		return bad("it has %d bytes", len(text))
+	doc.Account, doc.Counter, doc.Show = s.account, s.counter, ledger.Shown(s.values["show"])
+	if !doc.Show.Known() {
+		return doc, badOrder("it shows %.40q instead of public, hashrate or link", s.values["show"])
 	}
-	lines := strings.Split(strings.TrimRight(text, "\r\n"), "\n")
-	if strings.TrimRight(lines[0], "\r ") != "adit privacy order 1" {
-		return bad("its first line is not %q", "adit privacy order 1")
-	}
-	names := []string{"pool", "account", "counter", "show", "lock"}
-	if len(lines) != len(names)+1 {
-		return bad("it has %d lines", len(lines))
-	}
-	values := map[string]string{}
-	for i, name := range names {
-		value, ok := strings.CutPrefix(strings.TrimRight(lines[i+1], "\r "), name+": ")
-		if !ok {
-			return bad("line %d does not begin with %q", i+2, name+": ")
+	if lock := s.values["lock"]; lock != "none" {
+		if doc.Lock, err = hex.DecodeString(lock); err != nil || len(doc.Lock) != sha256.Size {
+			return doc, badOrder("lock %.80q", lock)
 		}
-		values[name] = value
-	}
-	if values["pool"] != poolID {
-		return bad("it is for pool %.40q", values["pool"])
-	}
-	if err := doc.Account.UnmarshalText([]byte(values["account"])); err != nil {
-		return bad("account %.80q", values["account"])
-	}
-	if doc.Counter, err = strconv.ParseUint(values["counter"], 10, 64); err != nil {
-		return bad("counter %.40q", values["counter"])
-	}
-	if doc.Show = ledger.Shown(values["show"]); !doc.Show.Known() {
-		return bad("it shows %.40q instead of public, hashrate or link", values["show"])
-	}
-	if values["lock"] != "none" {
-		lock, err := hex.DecodeString(values["lock"])
-		if err != nil || len(lock) != sha256.Size {
-			return bad("lock %.80q", values["lock"])
-		}
-		doc.Lock = lock
 	}
 	return doc, nil
 }

@@ -1,6 +1,7 @@
 package payout
 
 import (
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -46,4 +47,17 @@ func TestPrivacy(t *testing.T) {
 	if doc, err := w.pay.Privacy(text, w.signedText(20, text)); err != nil || doc.Show != ledger.ShowAll || doc.Opens("") {
 		t.Errorf("%+v: %v", doc, err)
 	}
+}
+
+// FuzzParsePrivacy: a text from outside is an order that can be kept, or refused.
+func FuzzParsePrivacy(f *testing.F) {
+	const head = "adit privacy order 1\npool: test\naccount: 0000000000000000000000000000000000000000\ncounter: 1\n"
+	f.Add(head + "show: public\nlock: none")
+	f.Add(head + "show: link\nlock: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		doc, err := parsePrivacy(text, "test")
+		if err == nil && (!doc.Show.Known() || len(doc.Lock) != 0 && len(doc.Lock) != sha256.Size) {
+			t.Fatalf("%q: %+v", text, doc)
+		}
+	})
 }
