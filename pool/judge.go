@@ -30,22 +30,28 @@ func (e *Engine) Submit(s *Session, sub *Submission, now time.Time) Verdict {
 	return one[0].Verdict
 }
 
-// Judge judges submissions one after the other; those that come together cost less. The order for each
-// is: what was issued, fields, hash; then block target, share target, duplicate. A share's difficulty is the
-// one issued with its job, whatever came later. Where the proof of work is dear, duplicates and shares of a
-// tip long replaced are not hashed, and the caller may wait for its turn to be.
-func (e *Engine) Judge(s *Session, batch []Judged, now time.Time) {
+// Judge judges submissions one after the other and returns how many: all, or those up to a found block, which is
+// the last of them and is to be on its way before the rest is looked at. Those that come together cost less. The
+// order for each is: what was issued, fields, hash; then block target, share target, duplicate. A share's
+// difficulty is the one issued with its job, whatever came later. Where the proof of work is dear, duplicates and
+// shares of a tip long replaced are not hashed, and the caller may wait for its turn to be.
+func (e *Engine) Judge(s *Session, batch []Judged, now time.Time) (judged int) {
 	d := e.drafts.Get().(*drafts)
-	for from := 0; from < len(batch); from += maxDrafts {
-		e.judge(s, batch[from:min(from+maxDrafts, len(batch))], d, now)
+	for judged < len(batch) {
+		part := batch[judged:min(judged+maxDrafts, len(batch))]
+		n := e.judge(s, part, d, now)
+		if judged += n; part[n-1].Candidate != nil {
+			break
+		}
 	}
 	clear(d.jobs[:])
 	clear(d.issues[:])
 	e.drafts.Put(d)
+	return judged
 }
 
-// judge judges at most maxDrafts.
-func (e *Engine) judge(s *Session, batch []Judged, d *drafts, now time.Time) {
+// judge judges at least one and at most maxDrafts, up to a found block.
+func (e *Engine) judge(s *Session, batch []Judged, d *drafts, now time.Time) int {
 	n := 0
 	for i := range batch {
 		b := &batch[i]
@@ -67,8 +73,11 @@ func (e *Engine) judge(s *Session, batch []Judged, d *drafts, now time.Time) {
 		b := &batch[d.at[k]]
 		t := d.jobs[k].Template
 		PutHeader(&d.header, d.versions[k], t.PrevHash, d.roots[k], b.NTime, t.Bits, b.Nonce)
-		e.decide(s, b, d, k, now)
+		if e.decide(s, b, d, k, now); b.Candidate != nil {
+			return d.at[k] + 1
+		}
 	}
+	return len(batch)
 }
 
 // draft checks a submission's fields and puts its coinbase together.

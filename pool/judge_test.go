@@ -36,7 +36,18 @@ func TestJudgeTogether(t *testing.T) {
 			together[i].Salt, alone[i].Salt = salts[0][which], salts[1][which]
 			together[i].Renew = true // of another use
 		}
-		engines[0].Judge(sessions[0], together, toyNow)
+		for rest := together; len(rest) > 0; {
+			k := engines[0].Judge(sessions[0], rest, toyNow)
+			if k < len(rest) && rest[k-1].Candidate == nil {
+				r.Fatalf("%d of %d were judged, and the last is no block", k, len(rest))
+			}
+			for i := range k - 1 {
+				if rest[i].Candidate != nil {
+					r.Fatalf("share %d is a block that waited for %d others", i, k-1-i)
+				}
+			}
+			rest = rest[k:]
+		}
 		for i := range alone {
 			engines[1].Judge(sessions[1], alone[i:i+1], toyNow)
 			a, b := &together[i].Verdict, &alone[i].Verdict

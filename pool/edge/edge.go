@@ -20,7 +20,7 @@ type Engine interface {
 	Current() *pool.Job
 	NewSession(pool.Limits) (*pool.Session, error)
 	Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, error)
-	Judge(s *pool.Session, batch []pool.Judged, now time.Time)
+	Judge(s *pool.Session, batch []pool.Judged, now time.Time) (judged int)
 }
 
 // Stream is where journal blocks go: one stream per edge and epoch.
@@ -223,32 +223,24 @@ func (e *Edge) Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, er
 // Submit judges submissions in their order. A found block is on its way to the nodes before anything else
 // happens to them. The commit of a refused one is nil.
 func (e *Edge) Submit(s *pool.Session, batch []pool.Judged, now time.Time) {
-	e.opts.Engine.Judge(s, batch, now)
-	blocks := 0
-	for i := range batch {
-		if batch[i].Candidate != nil {
-			blocks++
+	var last *pool.Commit
+	for rest := batch; len(rest) > 0; {
+		n := e.opts.Engine.Judge(s, rest, now)
+		end := &rest[n-1]
+		var found *pursuit
+		if end.Candidate != nil {
+			found = e.candidates.found(end.Candidate)
 		}
-	}
-	var found []*pursuit
-	if blocks > 0 {
-		found = make([]*pursuit, len(batch))
-		for i := range batch {
-			if batch[i].Candidate != nil {
-				found[i] = e.candidates.found(batch[i].Candidate)
+		for i := range rest[:n] {
+			if b := &rest[i]; b.Reject == pool.Accepted {
+				b.Commit = e.opts.Journal.Append(&b.Share)
+				last = b.Commit
 			}
 		}
-	}
-	var last *pool.Commit
-	for i := range batch {
-		b := &batch[i]
-		if b.Reject == pool.Accepted {
-			b.Commit = e.opts.Journal.Append(&b.Share)
-			last = b.Commit
+		if found != nil {
+			found.fate <- fate{end.Commit, end.Share.Seq}
 		}
-		if blocks > 0 && found[i] != nil {
-			found[i].fate <- fate{b.Commit, b.Share.Seq}
-		}
+		rest = rest[n:]
 	}
 	if last != nil {
 		e.last.Store(last)

@@ -238,12 +238,14 @@ func (p *Pool) Issue(s *pool.Session, now time.Time) (pool.Issued, *pool.Job, er
 
 // Judge judges shares and keeps nothing.
 func (p *Pool) Judge(s *pool.Session, batch []pool.Judged, now time.Time) {
-	p.engine.Judge(s, batch, now)
+	for n := 0; n < len(batch); {
+		n += p.engine.Judge(s, batch[n:], now)
+	}
 }
 
 // Submit judges and keeps shares.
 func (p *Pool) Submit(s *pool.Session, batch []pool.Judged, now time.Time) {
-	p.engine.Judge(s, batch, now)
+	p.Judge(s, batch, now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range batch {
